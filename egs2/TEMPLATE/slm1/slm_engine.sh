@@ -1,0 +1,200 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# The machinery of slm.sh: stages, steps, logs. A stage is a function stage_NAME; a step is one
+# directory of results with its own .done file (see espnet_otreg/recipe/ledger.py).
+
+die() { # die WHAT HOW_TO_MEND_IT
+  echo "error: $1; $2" >&2
+  exit 1
+}
+
+log_line() {
+  echo "$(date '+%H:%M:%S') $*"
+}
+
+# Print words so that they can be pasted into a shell.
+print_command() {
+  local word line=()
+  for word in "$@"; do
+    if [[ "${word}" =~ ^[A-Za-z0-9_./:=,@%+-]+$ || "${word}" == "|" ]]; then
+      line+=("${word}")
+    else
+      line+=("${word@Q}")
+    fi
+  done
+  echo "${line[*]}"
+}
+
+# The command line of the user without the options that belong to this run only.
+command_to_go_on() {
+  local words=("$([[ -x run.sh ]] && echo ./run.sh || echo "$0")")
+  while (($#)); do
+    case "$1" in
+      --stage | --stop_stage | --stop-stage)
+        shift
+        ;;
+      --force | --dry_run | --dry-run)
+        [[ ! "${2:-}" =~ ^(true|false)$ ]] || shift
+        ;;
+      *)
+        words+=("$1")
+        ;;
+    esac
+    (($# == 0)) || shift
+  done
+  print_command "${words[@]}"
+}
+
+# run COMMAND...: what every command of every stage goes through.
+run() {
+  if ${dry_run}; then
+    print_command "$@"
+  else
+    "$@"
+  fi
+}
+
+# launch WRAPPER LOG [JOB=1:N] COMMAND...: WRAPPER names an array of cmd.sh.
+launch() {
+  local -n wrapper=$1
+  local log=$2
+  shift 2
+  stage_logs+=("${log}")
+  if [[ "$1" =~ ^JOB= ]]; then
+    run "${wrapper[@]}" "$1" "${log}" "${@:2}"
+  else
+    run "${wrapper[@]}" "${log}" "$@"
+  fi
+}
+
+# launch_on_device WRAPPER LOG [JOB=1:N] COMMAND...: COMMAND takes --device.
+launch_on_device() {
+  if ((ngpu > 0)); then
+    local -n any_device=$1
+    local on_gpu=("${any_device[@]}" --gpu 1)
+    launch on_gpu "${@:2}" --device cuda
+  else
+    launch "$@"
+  fi
+}
+
+# launch_training LOG COMMAND...: on one processor directly, on several through ESPnet.
+launch_training() {
+  local log=$1
+  shift
+  stage_logs+=("${log}")
+  if ((ngpu > 1 || num_nodes > 1)); then
+    run python -m espnet2.bin.launch --cmd "$(print_command "${cuda_cmd[@]}")" --log "${log}" \
+      --ngpu "${ngpu}" --num_nodes "${num_nodes}" --init_file_prefix "$(dirname "${log}")/.init_" \
+      -- "$@"
+  else
+    run "${cuda_cmd[@]}" --gpu "${ngpu}" "${log}" "$@" --ngpu "${ngpu}"
+  fi
+}
+
+# step DIR [--input F | --upstream DIR | --output F | --set KEY=VALUE | --training]... -- COMMAND...
+# Run COMMAND unless DIR/.done says that its results still hold.
+step() {
+  local directory=$1 facts=(--stage "${stage_name}") record started=${SECONDS}
+  shift
+  while [[ "$1" != -- ]]; do
+    facts+=("$1")
+    shift
+  done
+  shift
+  if ${dry_run}; then
+    "$@"
+    return
+  fi
+  if ${force}; then
+    facts+=(--force)
+  fi
+  record=$(python -m espnet_otreg.bin.stage begin "${directory}" "${facts[@]}" -- "$@")
+  if [[ -n "${record}" ]]; then
+    stage_idle=false
+    "$@"
+    python -m espnet_otreg.bin.stage finish "${directory}" \
+      --seconds $((SECONDS - started)) <<<"${record}"
+  fi
+}
+
+# Number of the stage that $1 names or numbers.
+stage_number() {
+  local index
+  for index in "${!stages[@]}"; do
+    if [[ "$1" == "${stages[index]}" || "$1" == $((index + 1)) ]]; then
+      echo $((index + 1))
+      return
+    fi
+  done
+  die "$1: no such stage" "--help lists the stages"
+}
+
+run_stage() { # run_stage NUMBER
+  local number=$1 started=${SECONDS} next=""
+  stage_name=${stages[number - 1]} stage_logs=() stage_idle=true
+  log_line "stage ${number} ${stage_name}"
+  "stage_${stage_name}"
+  if ((number < ${#stages[@]})); then
+    next="; next: ${run_command} --stage ${stages[number]}"
+  fi
+  if ${dry_run}; then
+    return
+  elif ${stage_idle}; then
+    log_line "stage ${number} ${stage_name}: up to date${next}"
+  else
+    log_line "stage ${number} ${stage_name}: done in $((SECONDS - started)) s;" \
+      "log: ${stage_logs[*]:-none}${next}"
+  fi
+}
+
+# The last words of a run that fails; wrappers and commands have said why.
+on_exit() {
+  local status=$?
+  if ((status != 0)) && [[ -n "${stage_name:-}" ]]; then
+    echo "error: stage ${stage_name} failed; mend the above, then go on with:" \
+      "${run_command} --stage ${stage_name}" >&2
+  fi
+}
+
+# One run at a time in one directory; the lock is released by closing ${lock_fd}. The jobs of a run
+# inherit the lock: after a kill -9 the next run waits until they have noticed and ended.
+lock_directory() {
+  local owner
+  { mkdir -p "$1" && : >>"$1/.lock"; } 2>/dev/null ||
+    die "$1: this directory cannot be written" "give yourself the permission or choose another one"
+  exec {lock_fd}>>"$1/.lock"
+  owner=$(<"$1/.lock")
+  if ! flock --nonblock "${lock_fd}"; then
+    if [[ -n "${owner}" && -d "/proc/${owner}" ]] || ! flock --timeout 20 "${lock_fd}"; then
+      die "$1: another run (process ${owner:-unknown}) is working here" \
+        "wait for it, stop it, or use another --tag"
+    fi
+  fi
+  echo $$ >"$1/.lock"
+}
+
+# The stages with their comments, and the options with their defaults.
+usage() {
+  echo "Usage: ${run_command} [--OPTION VALUE]..."
+  echo
+  echo "Stages (--stage and --stop_stage take the number or the name):"
+  local index
+  for index in "${!stages[@]}"; do
+    printf '  %2d %-11s %s\n' $((index + 1)) "${stages[index]}" "$(stage_comment "${stages[index]}")"
+  done
+  echo
+  echo "Options [default]:"
+  sed -n '/^# options$/,/^# end of options$/s/^\([a-z_0-9]*\)=\([^#]*[^# ]\)\{0,1\} *# \(.*\)$/\1|\2|\3/p' \
+    "${template}/slm.sh" | while IFS='|' read -r name value text; do
+    value=${value#[\"\']}
+    printf '  --%-19s %s [%s]\n' "${name}" "${text}" "${!name:-${value%[\"\']}}"
+  done
+}
+
+# The comment lines just above the function stage_$1.
+stage_comment() {
+  awk -v wanted="stage_$1() {" '
+    $0 == wanted { print text; exit }
+    /^# / { text = text (text == "" ? "" : " ") substr($0, 3); next }
+    { text = "" }' "${template}"/slm_stages_*.sh
+}

@@ -1,0 +1,98 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Stages 6 to 9: training. Every training run is one directory, ${exp}/NAME_s${seed}.
+
+# Measure the lengths of all training utterances, from which batches are made.
+stage_stats() {
+  step "${exp}/stats" --upstream "${exp}/tokens" "${llm_facts[@]}" \
+    --upstream "${features}/${train_set}" --upstream "${features}/${valid_set}" \
+    --output "${exp}/stats/train/speech_shape" --output "${exp}/stats/valid/speech_shape" \
+    -- collect_stats
+}
+
+collect_stats() {
+  local parts=${exp}/stats/parts set kind job names args dirs=()
+  for kind in train valid; do
+    [[ "${kind}" == train ]] && set=${train_set} || set=${valid_set}
+    names=()
+    for ((job = 1; job <= nj; job++)); do
+      names+=("${parts}/${kind}.${job}.scp")
+    done
+    run mkdir -p "${parts}"
+    run split_scp.pl "${features}/${set}/feats.scp" "${names[@]}"
+  done
+  mapfile -t args < <(data_args)
+  launch train_cmd "${parts}/stats.JOB.log" "JOB=1:${nj}" \
+    python -m espnet_otreg.bin.slm_train --config "${conf}/pretrain.yaml" "${args[@]}" \
+    --collect_stats true --output_dir "${parts}/JOB" \
+    --train_shape_file "${parts}/train.JOB.scp" --valid_shape_file "${parts}/valid.JOB.scp"
+  for ((job = 1; job <= nj; job++)); do
+    dirs+=(--input_dir "${parts}/${job}")
+  done
+  run python -m espnet2.bin.aggregate_stats_dirs "${dirs[@]}" --output_dir "${exp}/stats"
+}
+
+# Teach the projector the LLM's own embedding table with CTC; the LLM is not run.
+stage_pretrain() {
+  local seed
+  for seed in "${seed_list[@]}"; do
+    train pretrain "${seed}" "" "${pretrain_args}"
+  done
+}
+
+# Train projector and LLM on transcripts, from the pretrained projector.
+stage_train_sft() {
+  local seed
+  for seed in "${seed_list[@]}"; do
+    train sft "${seed}" "$(best_of "${exp}/pretrain_s${seed}")" "${sft_args}"
+  done
+}
+
+# Train on from the SFT model, once per arm; the arms differ in their regularizers only.
+stage_train_arms() {
+  local seed arm
+  for arm in "${arm_list[@]}"; do
+    [[ "${arm}" != sft ]] || continue
+    if [[ "${arm}" != control ]]; then
+      run python -m espnet_otreg.bin.stage compare "${conf}/control.yaml" "${conf}/${arm}.yaml" \
+        --but regularizers
+    fi
+    for seed in "${seed_list[@]}"; do
+      train "${arm}" "${seed}" "$(best_of "${exp}/sft_s${seed}")" "${arm_args}"
+    done
+  done
+}
+
+# The checkpoint that the development set chose.
+best_of() { # best_of MODEL_DIR
+  echo "$1/valid.loss.best.pth"
+}
+
+# train NAME SEED INITIAL_CHECKPOINT MORE_OPTIONS: conf/PRESET/NAME.yaml to ${exp}/NAME_s${seed}.
+train() {
+  local name=$1 seed=$2 initial=$3 dir=${exp}/$1_s$2
+  local facts=("${training_facts[@]}" --output "${dir}/config.yaml" --output "$(best_of "${dir}")")
+  local args more
+  mapfile -t args < <(data_args)
+  read -ra more <<<"$4"
+  if [[ -n "${initial}" ]]; then
+    facts+=(--upstream "$(dirname "${initial}")" --input "${initial}")
+    args+=(--init_param "${initial}")
+  fi
+  step "${dir}" "${facts[@]}" -- launch_training "${dir}/train.log" \
+    python -m espnet_otreg.bin.slm_train --config "${conf}/${name}.yaml" "${args[@]}" \
+    --train_shape_file "${exp}/stats/train/speech_shape" \
+    --valid_shape_file "${exp}/stats/valid/speech_shape" \
+    --output_dir "${dir}" --seed "${seed}" --resume true "${more[@]}"
+}
+
+# Options that say what is read, one word on a line.
+data_args() {
+  local kind set
+  for kind in train valid; do
+    [[ "${kind}" == train ]] && set=${features}/${train_set} || set=${features}/${valid_set}
+    printf '%s\n' "--${kind}_data_path_and_name_and_type" "${set}/feats.scp,speech,kaldi_ark" \
+      "--${kind}_data_path_and_name_and_type" "${set}/text,text,text" \
+      "--${kind}_data_path_and_name_and_type" "${set}/utt2lang,language,text"
+  done
+  printf '%s\n' --llm_conf "model=${llm_dir}" --readout_conf "classes=${classes}"
+}

@@ -1,0 +1,47 @@
+"""Encode a data directory once with a frozen Whisper encoder: feats.scp and feats.json.
+
+Run it again after an interruption: finished jobs are kept. On a cluster, run --job 1..N
+--num_jobs N as an array, then once without --job to write the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from espnet_otreg.errors import run_main
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, help="data directory with wav.scp (16 kHz mono)")
+    parser.add_argument("--output", required=True, help="feature directory to write")
+    parser.add_argument("--model", required=True, help="Whisper: directory or hub name")
+    parser.add_argument("--nj", type=int, default=1, help="jobs at a time")
+    parser.add_argument("--job", type=int, help="do only this job, from 1")
+    parser.add_argument("--num_jobs", type=int, help="jobs to cut the work into")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument(
+        "--batch_seconds",
+        type=float,
+        help="padded audio encoded at once (default: 0, one by one, on cpu; 240 on cuda)",
+    )
+    parser.add_argument("--trailing_silence", type=float, default=0.5, help="seconds appended")
+    parser.add_argument("--augment_copies", type=int, default=0, help="augmented copies to add")
+    parser.add_argument("--only_augmented", action="store_true", help="leave the originals out")
+    parser.add_argument("--augment_config", help="YAML with probabilities and ranges")
+    parser.add_argument("--seed", type=int, default=0, help="of the augmentation")
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    arguments = get_parser().parse_args()
+    from espnet_otreg.slm.extraction import extract_features
+
+    extract_features(**vars(arguments))
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,67 @@
+"""Ask whether a step of a recipe has to run, and record that it has run (used by slm.sh)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from espnet_otreg.errors import run_main
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog="begin takes -- COMMAND... last")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    begin = verbs.add_parser("begin", help="print the step's record if it has to run")
+    begin.add_argument("directory", help="where the step's results go")
+    begin.add_argument("--stage", required=True)
+    begin.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    begin.add_argument("--input", action="append", default=[])
+    begin.add_argument("--upstream", action="append", default=[], metavar="DIR")
+    begin.add_argument("--output", action="append", default=[])
+    begin.add_argument("--training", action="store_true", help="never mix with an earlier run")
+    begin.add_argument("--force", action="store_true")
+    finish = verbs.add_parser("finish", help="read the record from stdin and write .done")
+    finish.add_argument("directory")
+    finish.add_argument("--seconds", type=float, required=True)
+    compare = verbs.add_parser("compare", help="fail unless two YAML files agree")
+    compare.add_argument("first")
+    compare.add_argument("second")
+    compare.add_argument("--but", required=True, metavar="KEY", help="they may differ in this")
+    return parser
+
+
+def main() -> None:
+    """Parse, decide or record, print."""
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    args = get_parser().parse_args(words[:end])
+    from espnet_otreg.recipe.facts import require_equal
+    from espnet_otreg.recipe.ledger import Step, begin, finish
+
+    if args.verb == "compare":
+        return require_equal(args.first, args.second, args.but)
+    if args.verb == "finish":
+        finish(args.directory, json.load(sys.stdin), args.seconds)
+        return
+    decision = begin(
+        Step(
+            stage=args.stage,
+            directory=args.directory,
+            settings=dict(pair.split("=", 1) for pair in args.set),
+            command=words[end + 1 :],
+            inputs=args.input,
+            upstream=args.upstream,
+            outputs=args.output,
+            training=args.training,
+        ),
+        force=args.force,
+    )
+    print(f"{args.directory}: {decision.reason}", file=sys.stderr)
+    if decision.record is not None:
+        print(json.dumps(decision.record))
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,107 @@
+"""Dictionaries from YAML to frozen dataclasses, with every mistake collected and explained."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+Config = TypeVar("Config")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint with the nearest known name, or the list of all names.
+
+    >>> did_you_mean("otrge", ["otreg", "ctc"])
+    "did you mean 'otreg'?"
+    >>> did_you_mean("xyz", ["otreg", "ctc"])
+    'known: ctc, otreg'
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(names)
+
+
+def _fits(value: Any, expected: Any) -> bool:
+    """Whether ``value`` is of the annotated type; an int is a fine float, a bool is no int."""
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin in (types.UnionType, typing.Union):
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is typing.Literal:
+        return value in arguments
+    if origin in (tuple, list):
+        return isinstance(value, (list, tuple)) and all(_fits(v, arguments[0]) for v in value)
+    if origin is dict or expected is dict:
+        return isinstance(value, Mapping) and all(
+            _fits(k, arguments[0]) and _fits(v, arguments[1]) for k, v in value.items() if arguments
+        )
+    if expected in (None, type(None)):
+        return value is None
+    if expected is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if expected is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if expected is Any:
+        return True
+    return isinstance(value, expected)
+
+
+def _type_name(expected: Any) -> str:
+    if typing.get_origin(expected) is typing.Literal:
+        return "one of " + ", ".join(map(repr, typing.get_args(expected)))
+    return expected.__name__ if isinstance(expected, type) else str(expected)
+
+
+def parse_config(
+    cls: type[Config], values: Mapping[str, Any], where: str, errors: list[str]
+) -> Config | None:
+    """Make the dataclass ``cls`` from a YAML mapping, adding every mistake to ``errors``.
+
+    Unknown and missing keys and wrong types are found here; values are checked by the class's
+    own ``validate() -> list[str]`` where it has one. Lists become tuples.
+
+    Args:
+        cls: a frozen dataclass.
+        values: what YAML gave.
+        where: prefix of the messages, for instance ``"projector_conf"``.
+        errors: is extended; ``None`` is returned if anything was added.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Small:
+    ...     epsilon: float = 0.1
+    >>> errors = []
+    >>> parse_config(Small, {"epsilom": 1.0}, "otreg", errors), errors
+    (None, ["otreg.epsilom: unknown key; did you mean 'epsilon'?"])
+    >>> parse_config(Small, {"epsilon": 1}, "otreg", [])
+    Small(epsilon=1)
+    """
+    found = len(errors)
+    if not isinstance(values, Mapping):
+        errors.append(f"{where}: expected keys and values, found {values!r}")
+        return None
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in fields:
+            errors.append(f"{where}.{key}: unknown key; {did_you_mean(str(key), fields)}")
+        elif not _fits(value, hints[key]):
+            errors.append(f"{where}.{key}: expected {_type_name(hints[key])}, found {value!r}")
+        else:
+            arguments[key] = tuple(value) if isinstance(value, list) else value
+    for name, field in fields.items():
+        required = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
+        if required and name not in values:
+            errors.append(f"{where}.{name}: missing")
+    if len(errors) > found:
+        return None
+    config = cls(**arguments)
+    validate = getattr(config, "validate", None)
+    if validate is not None:
+        errors.extend(f"{where}.{message}" for message in validate())
+    return config if len(errors) == found else None

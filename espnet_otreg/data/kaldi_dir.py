@@ -1,0 +1,217 @@
+"""Kaldi data directories: one table per file, one line per key, sorted as LC_ALL=C sorts."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from espnet_otreg.errors import UserError
+from espnet_otreg.files import atomic_write
+
+
+@dataclasses.dataclass(frozen=True)
+class Utterance:
+    """One recording with its transcript.
+
+    ``text`` is normalised (``espnet_otreg.scoring.normalize``), ``raw_text`` is the publisher's.
+    """
+
+    utterance_id: str
+    wav: str
+    text: str
+    raw_text: str
+    language: str
+    speaker: str
+    domain: str
+
+
+# File of the data directory -> field of Utterance.
+TABLES = {
+    "wav.scp": "wav",
+    "text": "text",
+    "text.raw": "raw_text",
+    "utt2lang": "language",
+    "utt2spk": "speaker",
+    "utt2domain": "domain",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A line of a table with its number, counted from 1."""
+
+    line: int
+    key: str
+    value: str
+
+
+def scan_table(path: str | Path) -> tuple[list[Row], list[str]]:
+    """The rows of a table and one sentence for every fault of its form.
+
+    Faults are: no key, a key that comes twice, a key out of order, bytes that are not UTF-8.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    path = Path(path)
+    rows: list[Row] = []
+    errors: list[str] = []
+    lines: dict[str, int] = {}
+    unsorted = False
+    for number, content in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if not content.strip():
+            continue
+        try:
+            key, _, value = content.decode("utf-8").rstrip("\r").partition(" ")
+        except UnicodeDecodeError:
+            errors.append(f"{path}:{number}: not UTF-8; save the file as UTF-8")
+            continue
+        if not key or "\t" in key:
+            errors.append(f"{path}:{number}: expected a key, one space and a value")
+            continue
+        if key in lines:
+            errors.append(
+                f"{path}:{number}: duplicate id '{key}' (first on line {lines[key]}); "
+                "remove one of the two lines"
+            )
+        elif rows and key < rows[-1].key and not unsorted:
+            unsorted = True  # one sentence for the file is enough
+            errors.append(
+                f"{path}:{number}: not sorted ('{key}' after '{rows[-1].key}'); "
+                f"sort it: LC_ALL=C sort -o {path} {path}"
+            )
+        lines.setdefault(key, number)
+        rows.append(Row(number, key, value.strip()))
+    return rows, errors
+
+
+def read_table(path: str | Path) -> dict[str, str]:
+    """A table as a dictionary.
+
+    Raises:
+        UserError: if its form is wrong, naming file and line.
+
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/text"
+    >>> write_table(path, {"b": "two words", "a": "one"})
+    >>> read_table(path)
+    {'a': 'one', 'b': 'two words'}
+    """
+    rows, errors = scan_table(path)
+    if errors:
+        raise UserError(errors[0])
+    return {row.key: row.value for row in rows}
+
+
+def write_table(path: str | Path, table: Mapping[str, str]) -> None:
+    """Write a table sorted by key (code points, which is the order of LC_ALL=C)."""
+    with atomic_write(path) as file:
+        file.writelines(f"{key} {table[key]}\n" for key in sorted(table))
+
+
+def read_data_dir(directory: str | Path) -> list[Utterance]:
+    """The utterances of a data directory written by :func:`write_data_dir`, sorted by id.
+
+    Raises:
+        UserError: if a table is missing, malformed or has other keys than wav.scp.
+    """
+    directory = Path(directory)
+    tables = {name: read_table(directory / name) for name in TABLES}
+    keys = tables["wav.scp"].keys()
+    for name, table in tables.items():
+        if table.keys() != keys:
+            odd = min(table.keys() ^ keys)
+            raise UserError(
+                f"'{odd}' is in only one of wav.scp and {name}", str(directory), "make it again"
+            )
+    return [
+        Utterance(key, **{TABLES[name]: table[key] for name, table in tables.items()})
+        for key in sorted(keys)
+    ]
+
+
+def write_spk2utt(directory: str | Path, speakers: Mapping[str, str]) -> None:
+    """Write utt2spk and its inverse spk2utt."""
+    utterances: dict[str, list[str]] = {}
+    for key in sorted(speakers):
+        utterances.setdefault(speakers[key], []).append(key)
+    write_table(Path(directory) / "utt2spk", speakers)
+    write_table(Path(directory) / "spk2utt", {s: " ".join(u) for s, u in utterances.items()})
+
+
+def write_tables(directory: str | Path, utterances: Iterable[Utterance]) -> None:
+    """Write the tables of :data:`TABLES` and spk2utt into a directory that exists."""
+    directory = Path(directory)
+    listed = {utterance.utterance_id: utterance for utterance in utterances}
+    for name, field in TABLES.items():
+        write_table(directory / name, {key: getattr(u, field) for key, u in listed.items()})
+    write_spk2utt(directory, {key: u.speaker for key, u in listed.items()})
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it runs, and belongs to somebody else
+    return True
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove what a killed process left beside ``directory``."""
+    for leftover in directory.parent.glob(f".{directory.name}.*.*.*"):
+        process, _, kind = leftover.name.removeprefix(f".{directory.name}.").split(".", 2)
+        if kind in ("tmp", "old") and process.isdigit() and not _is_running(int(process)):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replace_directory(directory: str | Path) -> Iterator[Path]:
+    """A fresh directory that takes the place of ``directory`` only when all went well.
+
+    Raises:
+        OSError: if it cannot be made; what was there before stays.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "train"
+    >>> with replace_directory(target) as fresh:
+    ...     write_table(fresh / "text", {"a": "one"})
+    >>> read_table(target / "text")
+    {'a': 'one'}
+    """
+    directory = Path(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(directory)
+    # Process and thread: several threads of one process may fetch at the same time.
+    writer = f"{os.getpid()}.{threading.get_ident()}"
+    fresh = directory.with_name(f".{directory.name}.{writer}.tmp")
+    fresh.mkdir()
+    try:
+        yield fresh
+        # Two renames and no copy: a reader sees the old directory, none, or the new one.
+        old = directory.with_name(f".{directory.name}.{writer}.old")
+        if directory.exists():
+            directory.rename(old)
+        fresh.rename(directory)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def write_data_dir(directory: str | Path, utterances: Iterable[Utterance]) -> None:
+    """Write a whole data directory in place of what may be there.
+
+    Raises:
+        UserError: if there is no utterance at all.
+    """
+    listed = list(utterances)
+    if not listed:
+        raise UserError("no utterance is left", str(directory), "look at prep_log.json")
+    with replace_directory(directory) as fresh:
+        write_tables(fresh, listed)

@@ -1,0 +1,177 @@
+"""Every fault of a data directory, each as one sentence that names file and line."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet_otreg.data.audio import audio_seconds, read_mono
+from espnet_otreg.data.kaldi_dir import Row, scan_table
+from espnet_otreg.data.languages import ISO_639_1
+from espnet_otreg.errors import UserError, sentence_for
+
+REQUIRED = ("wav.scp", "text", "utt2lang")
+OPTIONAL = ("text.raw", "utt2spk", "utt2domain", "utt2dur", "utt2num_samples")
+_BAD_ID = re.compile(r"[^A-Za-z0-9_.-]")
+_SHOWN = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioChecks:
+    """What :func:`validate_data` looks at inside the recordings.
+
+    Attributes:
+        decode: read every file to its end: empty, truncated, stereo, NaN samples.
+        mix_channels: stereo is no fault, because the channels will be mixed.
+        max_seconds: longer utterances are faults; None means any length.
+    """
+
+    decode: bool = False
+    mix_channels: bool = False
+    max_seconds: float | None = None
+
+
+NO_AUDIO_CHECKS = AudioChecks()
+
+
+class DataErrors(UserError):
+    """The faults of one data directory, the first ten of them in the message.
+
+    >>> print(DataErrors("data/train", ["text:3: the transcript is empty"]))
+    data/train: 1 error: (1) text:3: the transcript is empty
+    """
+
+    def __init__(self, directory: str | Path, errors: Sequence[str]) -> None:
+        self.errors = list(errors)
+        count = f"{len(self.errors)} error{'s' if len(self.errors) > 1 else ''}"
+        numbered = [f"({n}) {error}" for n, error in enumerate(self.errors[:_SHOWN], start=1)]
+        more = [f"... and {len(self.errors) - _SHOWN} more"] if len(self.errors) > _SHOWN else []
+        super().__init__(f"{count}: {' '.join(numbered + more)}", str(directory))
+
+
+def _key_errors(path: Path, rows: list[Row], reference: Path, keys: set[str]) -> list[str]:
+    errors = [
+        f"{path}:{row.line}: '{row.key}' is not in {reference.name}; "
+        "remove the line or add it there"
+        for row in rows
+        if row.key not in keys
+    ]
+    absent = sorted(keys - {row.key for row in rows})
+    errors += [
+        f"{path}: '{key}' of {reference.name} is missing; add a line for it" for key in absent
+    ]
+    return errors
+
+
+def _wav_errors(path: Path, row: Row, checks: AudioChecks) -> list[str]:
+    where = f"{path}:{row.line}: utterance '{row.key}'"
+    if not row.value:
+        return [f"{where} has no path; write the path of its audio file"]
+    if row.value.endswith("|"):
+        return [f"{where} is a command; write the path of an audio file instead"]
+    if not Path(row.value).is_file():
+        return [f"{where}: the file {row.value} does not exist; check the path"]
+    try:
+        if checks.decode:
+            read_mono(row.value, None, checks.mix_channels)
+        longest = checks.max_seconds
+        if longest is not None and (seconds := audio_seconds(row.value)) > longest:
+            return [
+                f"{where} is {seconds:.1f} s long, more than {longest:g} s; "
+                "cut or remove it, or raise --max_duration"
+            ]
+    except (UserError, OSError) as error:
+        return [f"{where}: {sentence_for(error)}"]
+    return []
+
+
+def _unknown_language(code: str) -> str:
+    near = difflib.get_close_matches(code, sorted(ISO_639_1), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else "for instance en, es, fr, it, ru"
+    return f"unknown language '{code}', give an ISO-639-1 code; {hint}"
+
+
+def _value_errors(name: str, path: Path, row: Row) -> list[str]:
+    where = f"{path}:{row.line}: utterance '{row.key}'"
+    if name == "text" and not any(character.isalnum() for character in row.value):
+        return [f"{where}: the transcript is empty; write it or remove the utterance everywhere"]
+    if name == "utt2lang" and row.value not in ISO_639_1:
+        return [f"{where}: {_unknown_language(row.value)}"]
+    if name in ("utt2spk", "utt2domain") and (not row.value or _BAD_ID.search(row.value)):
+        return [f"{where}: expected one word of letters, digits, '_', '-', '.'; mend the line"]
+    return []
+
+
+def validate_data(directory: str | Path, checks: AudioChecks = NO_AUDIO_CHECKS) -> list[str]:
+    """Check a data directory.
+
+    Args:
+        directory: with wav.scp, text and utt2lang; utt2spk, utt2domain, text.raw are optional.
+        checks: what to look at inside the recordings; by default nothing.
+
+    Returns:
+        One sentence for every fault, empty if there is none.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        return [f"{directory}: no such directory; check the path"]
+    errors, tables = [], {}
+    for name in REQUIRED + OPTIONAL:
+        path = directory / name
+        if path.is_file():
+            tables[name], faults = scan_table(path)
+            errors += faults
+        elif name in REQUIRED:
+            errors.append(
+                f"{path}: the file is missing; make it (one '<utterance id> <value>' a line)"
+            )
+    if "wav.scp" not in tables:
+        return errors
+    reference, keys = directory / "wav.scp", {row.key for row in tables["wav.scp"]}
+    if not keys:
+        errors.append(f"{reference}: no utterance at all; add '<utterance id> <path>' lines")
+    for name, rows in tables.items():
+        path = directory / name
+        errors += _key_errors(path, rows, reference, keys)
+        for row in rows:
+            errors += _value_errors(name, path, row)
+            if name == "wav.scp":
+                errors += _wav_errors(path, row, checks)
+                if _BAD_ID.search(row.key):
+                    errors.append(
+                        f"{path}:{row.line}: bad utterance id '{row.key}'; "
+                        "use only letters, digits, '_', '-' and '.'"
+                    )
+    return errors
+
+
+def require_recordings(paths: Sequence[str | Path], language: str) -> None:
+    """Raise unless recordings can be read to their end and the language is a known code.
+
+    Raises:
+        UserError: with every fault.
+    """
+    errors = []
+    if language not in ISO_639_1:
+        errors.append(_unknown_language(language))
+    for path in paths:
+        try:
+            read_mono(path, None, mix_channels=True)
+        except (UserError, OSError) as error:
+            errors.append(sentence_for(error))
+    if errors:
+        raise UserError(" | ".join(errors[:_SHOWN]))
+
+
+def require_valid(directory: str | Path) -> None:
+    """Raise unless a data directory is free of faults (audio is not decoded).
+
+    Raises:
+        DataErrors: with every fault.
+    """
+    errors = validate_data(directory)
+    if errors:
+        raise DataErrors(directory, errors)

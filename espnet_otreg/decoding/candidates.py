@@ -1,0 +1,88 @@
+"""The candidates of joint decoding: proposed by CTC or by the LLM, scored by both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from espnet_otreg.decoding.ctc import ctc_log_probs, prefix_beam_search
+from espnet_otreg.decoding.generation import Generated
+from espnet_otreg.decoding.hypothesis import Candidate
+from espnet_otreg.decoding.prefix import Reader
+from espnet_otreg.decoding.rescoring import transcript_log_probs
+from espnet_otreg.decoding.tokens import TokenMaps
+
+# A token that CTC has no class for (it is not in the training text) counts as a rare one, so
+# that one such token does not forbid a whole transcript.
+UNKNOWN_TOKEN = -12.0
+
+Spellings = dict[str, set[tuple[int, ...]]]  # text -> token sequences that spell it
+
+
+def propose(
+    log_probs: Tensor, free: Sequence[Generated], maps: TokenMaps, beam: int, n_best: int
+) -> Spellings:
+    """The texts of the CTC n-best and of the LLM's own hypotheses of one utterance.
+
+    Args:
+        log_probs: (S, C) of the CTC read-out.
+        free: hypotheses of the LLM.
+        maps: of the model.
+        beam, n_best: of the CTC prefix beam search.
+
+    Returns:
+        Each text with its spellings: the tokenizer's own, as both readers were trained, and any
+        other that CTC has found.
+    """
+    found: Spellings = {}
+    for classes, _ in prefix_beam_search(log_probs.exp(), beam, n_best):
+        tokens = maps.tokens_of(classes)
+        found.setdefault(maps.text_of(tokens), set()).add(tokens)
+    for generated in free:
+        found.setdefault(maps.text_of(generated.token_ids), set())
+    for text, spellings in found.items():
+        spellings.add(maps.canonical(text))
+    return found
+
+
+def score_by_ctc(log_probs: Tensor, spellings: Spellings, maps: TokenMaps) -> dict[str, float]:
+    """The log-probability of each text of one utterance: that of its likeliest spelling."""
+    flat = [(text, tokens) for text, several in spellings.items() for tokens in sorted(several)]
+    classes = [maps.classes_of(tokens) for _, tokens in flat]
+    known = [[c for c in row if c > 0] for row in classes]
+    scores = ctc_log_probs(log_probs, known)
+    best: dict[str, float] = {}
+    for (text, tokens), row, score in zip(flat, known, scores, strict=True):
+        score += UNKNOWN_TOKEN * (len(tokens) - len(row))
+        best[text] = max(best.get(text, score), score)
+    return best
+
+
+def score_candidates(
+    prefix: Reader,
+    maps: TokenMaps,
+    eos_id: int,
+    log_probs: Sequence[Tensor],
+    proposed: Sequence[Spellings],
+    free: Sequence[Sequence[Generated]],
+) -> list[list[Candidate]]:
+    """Score the candidates of a batch.
+
+    Args:
+        prefix: B prompts with speech; the LLM scores the tokenizer's spelling of each text.
+        maps: of the model.
+        eos_id: the end that training has taught.
+        log_probs: B matrices (S, C) of the CTC read-out.
+        proposed: B results of :func:`propose`.
+        free: B lists of the LLM's hypotheses.
+    """
+    ids = [[maps.canonical(text) for text in spellings] for spellings in proposed]
+    by_llm = transcript_log_probs(prefix, ids, eos_id)
+    batch = []
+    for n, spellings in enumerate(proposed):
+        limited = {maps.text_of(g.token_ids) for g in free[n] if g.hit_limit}
+        by_ctc = score_by_ctc(log_probs[n], spellings, maps)
+        rows = zip(spellings, ids[n], by_llm[n], strict=True)
+        batch.append([Candidate(t, len(i), by_ctc[t], s, t in limited) for t, i, s in rows])
+    return batch

@@ -1,0 +1,162 @@
+"""The data directories that are decoded, cut into batches of similar length."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from espnet_otreg.data.audio import audio_seconds
+from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.errors import UserError
+from espnet_otreg.files import read_json
+
+
+@dataclass(frozen=True)
+class Speech:
+    """One utterance: ``source`` is a wav file or the place of its features in an archive."""
+
+    key: str
+    language: str
+    source: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data directory.
+
+    Attributes:
+        name: its last component, which names the results.
+        utterances: sorted by key.
+        fingerprint: digest of what the utterances are read from.
+    """
+
+    name: str
+    directory: Path
+    utterances: tuple[Speech, ...]
+    fingerprint: str
+
+
+def read_features(source: str, utterance: str) -> NDArray[np.float32]:
+    """A matrix (T, D) of a Kaldi archive.
+
+    Raises:
+        UserError: if it cannot be read, is empty or not finite, naming the utterance.
+    """
+    import kaldiio
+
+    try:
+        features = np.asarray(kaldiio.load_mat(source), dtype=np.float32)
+    except (OSError, ValueError, IndexError, AssertionError, EOFError) as error:
+        raise UserError(
+            f"the features cannot be read ({error})",
+            f"utterance {utterance} ({source})",
+            "run stage 3 (features) again",
+        ) from error
+    if not features.size or not np.isfinite(features).all():
+        fault = "contain NaN or infinity" if features.size else "are empty"
+        raise UserError(
+            f"the features {fault}", f"utterance {utterance} ({source})", "make them again"
+        )
+    return features
+
+
+def read_data_set(directory: str | Path, precomputed: bool) -> DataSet:
+    """What there is to decode.
+
+    Args:
+        directory: with feats.scp and feats.json, or with wav.scp; utt2lang where the prompt
+            depends on the language.
+        precomputed: whether the model reads features.
+
+    Raises:
+        UserError: if a table is missing or malformed.
+    """
+    directory = Path(directory)
+    table, kind = ("feats.scp", "features") if precomputed else ("wav.scp", "audio")
+    if not (directory / table).is_file():
+        raise UserError(
+            f"there is no {table}, and this model reads {kind}",
+            str(directory),
+            "give the feature directory of stage 3" if precomputed else "give a data directory",
+        )
+    sources = read_table(directory / table)
+    if not sources:
+        raise UserError("there is no utterance", str(directory / table), "make it again")
+    languages = _companion(directory, "utt2lang", sources)
+    durations = _companion(directory, "utt2dur", sources)
+    frame_seconds = 0.0
+    about = ""
+    if precomputed:
+        record = read_json(directory / "feats.json")
+        frame_seconds, about = float(record["frame_seconds"]), str(record.get("fingerprint"))
+
+    def seconds(key: str) -> float:
+        if durations is not None:
+            return float(durations[key])
+        if precomputed:
+            return len(read_features(sources[key], key)) * frame_seconds
+        return audio_seconds(sources[key])
+
+    utterances = tuple(
+        Speech(key, languages[key] if languages else "default", sources[key], seconds(key))
+        for key in sorted(sources)
+    )
+    described = repr([(u.key, u.language, u.source) for u in utterances]) + about
+    digest = hashlib.sha256(described.encode()).hexdigest()
+    return DataSet(directory.resolve().name, directory, utterances, digest)
+
+
+def _companion(directory: Path, name: str, sources: dict[str, str]) -> dict[str, str] | None:
+    if not (directory / name).is_file():
+        return None
+    table = read_table(directory / name)
+    missing = sorted(sources.keys() - table.keys())
+    if missing:
+        raise UserError(f"'{missing[0]}' is missing", str(directory / name), "make it again")
+    return table
+
+
+def make_batches(utterances: Sequence[Speech], batch_size: int) -> list[list[Speech]]:
+    """Neighbours in length, the longest batch first, so that too little memory shows at once.
+
+    >>> speech = [Speech(k, "it", "", s) for k, s in (("a", 1.0), ("b", 3.0), ("c", 2.0))]
+    >>> [[u.key for u in batch] for batch in make_batches(speech, 2)]
+    [['b', 'c'], ['a']]
+    """
+    ordered = sorted(utterances, key=lambda u: (-u.seconds, u.key))
+    return [ordered[n : n + batch_size] for n in range(0, len(ordered), batch_size)]
+
+
+def mismatched(utterances: Sequence[Speech]) -> dict[str, str]:
+    """For the shuffled floor: whose speech each utterance gets.
+
+    Within a language the utterances are passed round by one in the order of the sha256 of their
+    ids, which has nothing to do with their content. A lone utterance of its language gets that
+    of the next language.
+
+    >>> speech = [Speech(k, k[:2], "", 1.0) for k in ("it_1", "it_2", "ru_1")]
+    >>> mismatched(speech)
+    {'it_1': 'it_2', 'it_2': 'it_1', 'ru_1': 'it_2'}
+    """
+
+    def order(u: Speech) -> str:
+        return hashlib.sha256(u.key.encode()).hexdigest()
+
+    groups: dict[str, list[Speech]] = {}
+    for u in sorted(utterances, key=lambda u: (u.language, order(u))):
+        groups.setdefault(u.language, []).append(u)
+    names = list(groups)
+    given: dict[str, str] = {}
+    for n, group in enumerate(groups.values()):
+        for position, u in enumerate(group):
+            other = group[position - 1]
+            if len(group) == 1:
+                other = groups[names[n - 1]][0]
+            given[u.key] = other.key
+    return dict(sorted(given.items()))

@@ -1,0 +1,120 @@
+"""Free-running hypotheses of the LLM: greedy, beam search, sampling (Hugging Face's generate)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+from espnet_otreg.slm.assembly import LLMInput
+from espnet_otreg.slm.llm import LLM
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Token ids without the stop token, and whether the length limit ended them."""
+
+    token_ids: tuple[int, ...]
+    hit_limit: bool
+
+
+class LengthLimits(StoppingCriteria):
+    """Ends every utterance at its own number of tokens.
+
+    Args:
+        limits: (B,) one for each utterance, whose hypotheses stand one below the other.
+    """
+
+    def __init__(self, limits: Tensor) -> None:
+        self.limits = limits
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        """(R,) booleans; with ``inputs_embeds`` the ids hold the generated tokens only."""
+        rows = self.limits.repeat_interleave(len(input_ids) // len(self.limits))
+        reached: Tensor = input_ids.shape[1] >= rows
+        return reached
+
+
+def cut(token_ids: Sequence[int], stop_ids: Sequence[int], limit: int) -> Generated:
+    """What stands before the first stop token, at most ``limit`` tokens.
+
+    >>> cut([5, 6, 2, 0], stop_ids=[2], limit=9)
+    Generated(token_ids=(5, 6), hit_limit=False)
+    >>> cut([5, 6, 7], stop_ids=[2], limit=2)
+    Generated(token_ids=(5, 6), hit_limit=True)
+    """
+    kept: list[int] = []
+    for token in token_ids[:limit]:
+        if token in stop_ids:
+            return Generated(tuple(kept), False)
+        kept.append(token)
+    # Exactly at the limit the stop token may still stand behind it.
+    ended = len(token_ids) > limit and token_ids[limit] in stop_ids
+    return Generated(tuple(kept), not ended)
+
+
+@torch.inference_mode()
+def generate(
+    llm: LLM,
+    inputs: LLMInput,
+    stop_ids: Sequence[int],
+    limits: Sequence[int],
+    *,
+    num_beams: int = 1,
+    num_samples: int = 0,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> list[list[Generated]]:
+    """Hypotheses of a batch.
+
+    Args:
+        llm: the LLM; the sampling settings that it was published with are ignored.
+        inputs: padded on the left.
+        stop_ids: tokens that end a hypothesis.
+        limits: B numbers of tokens.
+        num_beams: 1 is greedy; more is beam search, whose whole beam is returned.
+        num_samples: if positive, sample so many hypotheses instead.
+        temperature: of sampling.
+        seed: of sampling.
+
+    Returns:
+        For each utterance its hypotheses, best first (samples: as drawn).
+    """
+    count = num_samples or num_beams
+    device, dtype = inputs.inputs_embeds.device, llm.model.get_input_embeddings().weight.dtype
+    ends = torch.tensor(limits, device=device) + 1
+    config = GenerationConfig(
+        max_new_tokens=max(limits) + 1,  # one more for the stop token
+        do_sample=bool(num_samples),
+        num_beams=1 if num_samples else num_beams,
+        num_return_sequences=count,
+        length_penalty=0.0,  # beams compete by probability, not by probability per token
+        temperature=temperature if num_samples else None,
+        eos_token_id=list(stop_ids),
+        pad_token_id=llm.anchor_id,
+    )
+    # generate() fills gaps of its argument with the LLM's published settings (repetition
+    # penalty, top-k, ...), which would make a beam score something other than a probability.
+    published, llm.model.generation_config = llm.model.generation_config, GenerationConfig()
+    devices = [device] if device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices, enabled=bool(num_samples)):
+            if num_samples:
+                torch.manual_seed(seed)
+            sequences = llm.model.generate(
+                inputs_embeds=inputs.inputs_embeds.to(dtype),
+                attention_mask=inputs.attention_mask,
+                position_ids=inputs.position_ids,  # generate() counts on from the last one
+                generation_config=config,
+                stopping_criteria=StoppingCriteriaList([LengthLimits(ends)]),
+            ).tolist()
+    finally:
+        llm.model.generation_config = published
+    return [
+        [cut(row, stop_ids, limit) for row in sequences[n * count : (n + 1) * count]]
+        for n, limit in enumerate(limits)
+    ]

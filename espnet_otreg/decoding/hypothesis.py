@@ -1,0 +1,39 @@
+"""What decoding gives for an utterance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One transcript.
+
+    Attributes:
+        text: detokenised, not normalised.
+        score: natural logarithm of its probability under whatever made it.
+        hit_limit: whether the length limit ended it.
+    """
+
+    text: str
+    score: float
+    hit_limit: bool = False
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One transcript of joint decoding, scored by both readers.
+
+    Attributes:
+        text: detokenised, not normalised.
+        tokens: its length in tokens of the LLM.
+        ctc: natural logarithm of the sum over its CTC alignments.
+        llm: natural logarithm of the LLM's probability of its tokens and the end.
+        hit_limit: whether the length limit ended it.
+    """
+
+    text: str
+    tokens: int
+    ctc: float
+    llm: float
+    hit_limit: bool = False

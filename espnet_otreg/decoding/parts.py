@@ -1,0 +1,115 @@
+"""The files of decoding: parts that survive an interruption, and what is put together from them.
+
+``OUTPUT/MODE/SET/logdir/output.K/`` holds part K: ``1best_recog/{text,score}`` (Kaldi style),
+``nbest.json`` where there are several hypotheses, ``candidates.json`` for joint decoding, and,
+written last, ``part.json``. ``OUTPUT/MODE/SET/{text,score,nbest.json,status.json}`` are put
+together from all parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from espnet_otreg.data.kaldi_dir import read_table, write_table
+from espnet_otreg.decoding.hypothesis import Candidate, Hypothesis
+from espnet_otreg.files import read_json, write_json
+
+JOINT = "joint"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of one mode of one set.
+
+    Args:
+        directory: ``.../logdir/output.K``.
+        fingerprint: digest of the model, the options and the utterances; a finished part with
+            another one is made again.
+    """
+
+    directory: Path
+    fingerprint: str
+
+    def finished(self) -> bool:
+        """Whether it was written whole, for the same model, options and utterances."""
+        record = self.directory / "part.json"
+        return record.is_file() and read_json(record)["fingerprint"] == self.fingerprint
+
+    def write(
+        self,
+        hypotheses: Mapping[str, Sequence[Hypothesis]],
+        candidates: Mapping[str, Sequence[Candidate]],
+        seconds: float,
+    ) -> None:
+        """Write the results of the part; ``part.json`` comes last."""
+        best = {key: several[0] for key, several in hypotheses.items()}
+        if best:
+            write_table(
+                self.directory / "1best_recog/text", {key: h.text for key, h in best.items()}
+            )
+            scores = {key: f"{h.score:.6f}" for key, h in best.items()}
+            write_table(self.directory / "1best_recog/score", scores)
+        if any(len(several) > 1 for several in hypotheses.values()):
+            rows = {key: [asdict(h) for h in several] for key, several in hypotheses.items()}
+            write_json(self.directory / "nbest.json", rows)
+        if candidates:
+            rows = {key: [asdict(c) for c in several] for key, several in candidates.items()}
+            write_json(self.directory / "candidates.json", rows)
+        limited = sorted(key for key, h in best.items() if h.hit_limit)
+        record = {"fingerprint": self.fingerprint, "seconds": seconds, "limit_reached": limited}
+        write_json(self.directory / "part.json", record)
+
+
+def part_of(output: str | Path, mode: str, name: str, number: int, facts: Sequence[Any]) -> Part:
+    """Part ``number`` (from 1) of a mode of a set; ``facts`` decide what is in it."""
+    directory = Path(output) / mode / name / "logdir" / f"output.{number}"
+    text = json.dumps([mode, *facts], sort_keys=True)
+    return Part(directory, hashlib.sha256(text.encode()).hexdigest())
+
+
+@dataclass
+class Merged:
+    """All parts of a mode of a set together."""
+
+    text: dict[str, str]
+    score: dict[str, str]
+    nbest: dict[str, list[dict[str, Any]]]
+    candidates: dict[str, list[Candidate]]
+    limit_reached: set[str]
+    seconds: float
+
+
+def merge(parts: Sequence[Part]) -> Merged:
+    """Read finished parts."""
+    merged = Merged({}, {}, {}, {}, set(), 0.0)
+    for part in parts:
+        best = part.directory / "1best_recog"
+        if (best / "text").is_file():
+            merged.text |= read_table(best / "text")
+            merged.score |= read_table(best / "score")
+        if (part.directory / "nbest.json").is_file():
+            merged.nbest |= read_json(part.directory / "nbest.json")
+        if (part.directory / "candidates.json").is_file():
+            for key, several in read_json(part.directory / "candidates.json").items():
+                merged.candidates[key] = [Candidate(**c) for c in several]
+        record = read_json(part.directory / "part.json")
+        merged.limit_reached |= set(record["limit_reached"])
+        merged.seconds += record["seconds"]
+    return merged
+
+
+def write_results(directory: Path, merged: Merged, status: Mapping[str, Any]) -> None:
+    """Write ``text``, ``score``, ``nbest.json`` (if any) and, last, ``status.json``."""
+    (directory / "status.json").unlink(missing_ok=True)
+    write_table(directory / "text", merged.text)
+    write_table(directory / "score", merged.score)
+    if merged.nbest:
+        write_json(directory / "nbest.json", merged.nbest)
+    else:
+        (directory / "nbest.json").unlink(missing_ok=True)
+    write_json(directory / "status.json", status)

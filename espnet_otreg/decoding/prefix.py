@@ -1,0 +1,80 @@
+"""Prompt and speech, read by the LLM once, whatever follows them."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from espnet_otreg.slm.assembly import LLMInput
+from espnet_otreg.slm.llm import LLM
+
+
+@dataclass
+class Reader:
+    """Rows of a batch with all that the LLM remembers of what it has read.
+
+    Attributes:
+        llm: the LLM.
+        hidden: (R, D) its last output, from which the next token follows.
+        cache: its keys and values.
+        mask: (R, L) 1 on real positions of the past.
+        position: (R,) of the last token.
+    """
+
+    llm: LLM
+    hidden: Tensor
+    cache: Any
+    mask: Tensor
+    position: Tensor
+
+    def select(self, rows: Tensor) -> Reader:
+        """A reader of its own for some rows (R',), which may come several times."""
+        cache = copy.deepcopy(self.cache)
+        cache.batch_select_indices(rows)
+        return Reader(self.llm, self.hidden[rows], cache, self.mask[rows], self.position[rows])
+
+    def keep(self, rows: Tensor) -> None:
+        """Forget all other rows."""
+        self.cache.batch_select_indices(rows)
+        self.hidden, self.mask = self.hidden[rows], self.mask[rows]
+        self.position = self.position[rows]
+
+    @torch.inference_mode()
+    def read(self, token_ids: Tensor, real: Tensor) -> Tensor:
+        """Go on with (R, T) tokens, ``real`` (R, T) where they count.
+
+        Returns:
+            (R, T, D) outputs, one behind each token.
+        """
+        steps = torch.arange(1, token_ids.size(1) + 1, device=token_ids.device)
+        self.mask = torch.cat([self.mask, real.to(self.mask.dtype)], dim=1)
+        output = self.llm.model.get_decoder()(
+            inputs_embeds=self.llm.embed(token_ids),
+            attention_mask=self.mask,
+            position_ids=self.position[:, None] + steps,
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        self.cache = output.past_key_values
+        self.position = self.position + token_ids.size(1)
+        self.hidden = output.last_hidden_state[:, -1]
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+
+@torch.inference_mode()
+def read_prefix(llm: LLM, inputs: LLMInput) -> Reader:
+    """Let the LLM read B prompts with speech, padded on the left."""
+    output = llm.model.get_decoder()(
+        inputs_embeds=inputs.inputs_embeds.to(llm.model.get_input_embeddings().weight.dtype),
+        attention_mask=inputs.attention_mask,
+        position_ids=inputs.position_ids,
+        use_cache=True,
+    )
+    last = output.last_hidden_state[:, -1]
+    position = inputs.position_ids[:, -1]
+    return Reader(llm, last, output.past_key_values, inputs.attention_mask, position)

@@ -1,0 +1,194 @@
+"""Decode several data directories in several modes with one model, in one process or several."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_set, read_features
+from espnet_otreg.decoding.hypothesis import Candidate, Hypothesis
+from espnet_otreg.decoding.joint import JointWeights
+from espnet_otreg.decoding.options import DecodingOptions, check_modes
+from espnet_otreg.decoding.parts import Part, part_of
+from espnet_otreg.decoding.recognizer import Recognizer
+from espnet_otreg.decoding.results import choose_joint_weights, write_set
+from espnet_otreg.errors import UserError
+from espnet_otreg.files import lock_directory, sha256_file
+from espnet_otreg.progress import Progress
+from espnet_otreg.slm.build import default_checkpoint, load_model
+from espnet_otreg.slm.model_dir import read_model_config
+from espnet_otreg.slm.waveform import read_waveform
+
+_BATCHES_PER_PART = 4  # what an interruption can cost at most
+
+
+@dataclass(frozen=True)
+class Work:
+    """One part of one set, in all modes."""
+
+    data: DataSet
+    batches: list[list[Speech]]
+    parts: dict[str, Part]
+
+    def unfinished(self) -> list[str]:
+        """The modes whose part is still to be made."""
+        return [mode for mode, part in self.parts.items() if not part.finished()]
+
+
+def load_speech(batch: Sequence[Speech], precomputed: bool) -> tuple[Tensor, Tensor]:
+    """Features (B, T, D) or waveforms (B, N), padded with zeros, and (B,) lengths."""
+    read = read_features if precomputed else read_waveform
+    arrays = [torch.from_numpy(np.array(read(u.source, u.key))) for u in batch]
+    for u, array in zip(batch, arrays, strict=True):
+        if array.shape[1:] != arrays[0].shape[1:]:
+            raise UserError(
+                f"its features have {array.size(-1)} dimensions, those of {batch[0].key} "
+                f"{arrays[0].size(-1)}",
+                f"utterance {u.key} ({u.source})",
+                "run stage 3 (features) again",
+            )
+    lengths = torch.tensor([len(array) for array in arrays])
+    return torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True), lengths
+
+
+def plan(
+    data: DataSet,
+    modes: Sequence[str],
+    output: Path,
+    facts: dict[str, Any],
+    batch_size: int,
+) -> list[Work]:
+    """Cut a set into parts, each with its share of long and short batches."""
+    batches = make_batches(data.utterances, batch_size)
+    count = -(-len(batches) // _BATCHES_PER_PART)
+    works = []
+    for number in range(count):
+        own = batches[number::count]
+        described = [facts, data.fingerprint, [[u.key for u in batch] for batch in own]]
+        parts = {mode: part_of(output, mode, data.name, number + 1, described) for mode in modes}
+        works.append(Work(data, own, parts))
+    return works
+
+
+def decode_part(recognizer: Recognizer, work: Work, device: str, progress: Progress) -> None:
+    """Decode and write the modes of a part that are not there yet."""
+    modes = work.unfinished()
+    hypotheses: dict[str, dict[str, list[Hypothesis]]] = {mode: {} for mode in modes}
+    candidates: dict[str, list[Candidate]] = {}
+    precomputed = recognizer.model.config.encoder == "precomputed"
+    started = time.monotonic()
+    for batch in work.batches:
+        speech, lengths = load_speech(batch, precomputed)
+        found = recognizer(
+            speech.to(device),
+            lengths.to(device),
+            [u.language for u in batch],
+            [u.seconds for u in batch],
+            modes,
+        )
+        keys = [u.key for u in batch]
+        for mode, several in found.hypotheses.items():
+            hypotheses[mode].update(zip(keys, several, strict=True))
+        candidates.update(zip(keys, found.candidates, strict=False))
+        progress.advance(len(batch))
+    seconds = time.monotonic() - started
+    for mode in modes:
+        own = candidates if mode == "joint" else {}
+        work.parts[mode].write(hypotheses[mode], own, seconds)
+
+
+def _read_sets(model_dir: Path, data_dirs: Sequence[str]) -> list[DataSet]:
+    precomputed = read_model_config(model_dir).encoder == "precomputed"
+    sets = [read_data_set(data, precomputed) for data in data_dirs]
+    names = [data.name for data in sets]
+    if len(set(names)) < len(names):
+        raise UserError("two data directories have the same name", " ".join(names), "rename one")
+    return sets
+
+
+def decode_sets(
+    model_dir: str,
+    data_dirs: Sequence[str],
+    modes: Sequence[str],
+    output_dir: str,
+    options: DecodingOptions,
+    *,
+    joint_weights: JointWeights,
+    joint_weight_dev: str | None = None,
+    checkpoint: str | None = None,
+    device: str = "cpu",
+    batch_size: int = 32,
+    job: int | None = None,
+    num_jobs: int = 1,
+) -> None:
+    """Decode into ``output_dir/MODE/SET``; finished parts of an interrupted run are kept.
+
+    Args:
+        model_dir: a training directory or a packed one.
+        data_dirs: their last components name the sets.
+        modes: see :data:`espnet_otreg.decoding.options.MODES`.
+        output_dir: where the results go.
+        options: of all modes.
+        joint_weights: of mode joint, unless chosen on ``joint_weight_dev``.
+        joint_weight_dev: the one of ``data_dirs`` whose error rate chooses the joint weights.
+        checkpoint: file in ``model_dir``; by default averaged, else best, else latest.
+        device: where the model runs.
+        batch_size: utterances decoded together.
+        job: do only this share of the work, 1 to ``num_jobs``, and put nothing together.
+        num_jobs: processes that share the work.
+
+    Raises:
+        UserError: for mistakes in options, data or model.
+    """
+    check_modes(modes, options)
+    if batch_size < 1 or not 1 <= (1 if job is None else job) <= num_jobs:
+        raise UserError(
+            f"expected batch_size >= 1 and 1 <= job <= num_jobs, found batch_size {batch_size}, "
+            f"job {job}, num_jobs {num_jobs}"
+        )
+    modes = list(dict.fromkeys(["llm", *modes] if "llm_shuffled" in modes else modes))
+    decoded = [mode for mode in modes if mode != "llm_shuffled"]
+    sets = _read_sets(Path(model_dir), data_dirs)
+    tuning = _tuning_set(sets, joint_weight_dev)
+    path = Path(model_dir) / checkpoint if checkpoint else default_checkpoint(Path(model_dir))
+    facts = {"options": asdict(options), "checkpoint": path.name, "sha256": sha256_file(path)}
+    output = Path(output_dir)
+    works = [w for d in sets for w in plan(d, decoded, output, facts, batch_size)]
+    with lock_directory(output / (f".job.{job}" if job else ".")):
+        own = works if job is None else works[job - 1 :: num_jobs]
+        todo = [work for work in own if work.unfinished()]
+        if todo:  # loading takes longer than finding out that all is done
+            recognizer = Recognizer(load_model(model_dir, path.name, device), options)
+            total = sum(len(batch) for work in todo for batch in work.batches)
+            progress = Progress("decoding", total, "utterances")
+            for work in todo:
+                decode_part(recognizer, work, device, progress)
+            progress.close()
+        if job is not None:
+            return
+
+        def parts_of(data: DataSet) -> dict[str, list[Part]]:
+            own = [work for work in works if work.data is data]
+            return {mode: [work.parts[mode] for work in own] for mode in decoded}
+
+        if "joint" in modes and tuning is not None:
+            joint_weights = choose_joint_weights(tuning, parts_of(tuning)["joint"], output)
+        for data in sets:
+            for mode in modes:
+                write_set(data, mode, parts_of(data), output, facts, joint_weights)
+
+
+def _tuning_set(sets: Sequence[DataSet], directory: str | None) -> DataSet | None:
+    if directory is None:
+        return None
+    for data in sets:
+        if data.directory.resolve() == Path(directory).resolve():
+            return data
+    raise UserError("this set is not decoded", directory, "name it in --data_dir too")

@@ -1,0 +1,88 @@
+"""One clear sentence for every mistake a user can make."""
+
+from __future__ import annotations
+
+import errno
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+
+class UserError(Exception):
+    """A mistake in the input: what is wrong, where, and how to mend it.
+
+    Args:
+        what: what is wrong, without a full stop.
+        where: file, line, utterance or option it concerns; may be empty.
+        mend: what the user can do about it; may be empty.
+
+    >>> str(UserError("the transcript is empty", "data/train/text:3", "remove the line"))
+    'data/train/text:3: the transcript is empty; remove the line'
+    """
+
+    def __init__(self, what: str, where: str = "", mend: str = "") -> None:
+        self.what, self.where, self.mend = what, where, mend
+        super().__init__(f"{where + ': ' if where else ''}{what}{'; ' + mend if mend else ''}")
+
+
+class ConfigErrors(UserError):
+    """All the mistakes of one configuration, reported together.
+
+    Args:
+        errors: one sentence each.
+        where: the configuration file.
+
+    >>> print(ConfigErrors(["projektor: unknown key", "llm_conf.model: missing"], "conf/a.yaml"))
+    conf/a.yaml: 2 configuration errors: (1) projektor: unknown key (2) llm_conf.model: missing
+    """
+
+    def __init__(self, errors: Sequence[str], where: str = "") -> None:
+        self.errors = list(errors)
+        count = f"{len(self.errors)} configuration error{'s' if len(self.errors) > 1 else ''}"
+        numbered = " ".join(f"({n}) {error}" for n, error in enumerate(self.errors, start=1))
+        super().__init__(f"{count}: {numbered}", where)
+
+
+_SYSTEM_MENDS = {
+    errno.ENOSPC: "free some space on that disk or choose another directory",
+    errno.EDQUOT: "your quota is used up: free some space or choose another directory",
+    errno.EACCES: "give yourself the permission or choose another path",
+    errno.EPERM: "give yourself the permission or choose another path",
+    errno.EROFS: "choose a directory on a writable file system",
+    errno.ENOENT: "check the path",
+}
+
+
+def sentence_for(error: Exception) -> str:
+    """One sentence for a :class:`UserError` or an operating-system error.
+
+    >>> sentence_for(FileNotFoundError(2, "No such file or directory", "a.wav"))
+    'a.wav: no such file or directory; check the path'
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        reason = (error.strerror or "system error").lower()
+        mend = _SYSTEM_MENDS.get(error.errno, "")
+        return str(UserError(reason, str(error.filename or ""), mend))
+    text = str(error).strip()
+    if "in DataLoader worker process" in text:
+        # PyTorch hands on what a worker raises as the text of its traceback; the last line is ours.
+        text = re.sub(r"^[\w.]+: ", "", text.splitlines()[-1])
+    return text.replace("\n", " ")
+
+
+def run_main(main: Callable[[], None]) -> NoReturn:
+    """Run a command line: a user's mistake ends in one sentence on stderr and exit status 1.
+
+    Anything that is neither a :class:`UserError` nor an operating-system error is a defect of
+    ours and keeps its traceback.
+    """
+    try:
+        main()
+    except (UserError, OSError) as error:
+        print(f"error: {sentence_for(error)}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("error: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)

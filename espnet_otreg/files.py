@@ -1,0 +1,135 @@
+"""Files that are either whole or absent: write to a temporary name, then rename."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from espnet_otreg.errors import UserError
+
+
+@contextlib.contextmanager
+def naming_file(path: str | Path) -> Iterator[None]:
+    """Let an operating-system error say which file it concerns.
+
+    ``open`` says so by itself, but ``write`` does not, which is where a full disk is noticed.
+
+    >>> with naming_file("exp/model.pth"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 28] No space left on device: 'exp/model.pth'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open ``path`` for writing so that it appears whole, at the end, or not at all.
+
+    Args:
+        path: the file to make; missing parent directories are made.
+        mode: ``"w"`` (UTF-8, ``\\n``) or ``"wb"``.
+
+    Raises:
+        OSError: if the directory cannot be written; the temporary file is removed.
+
+    >>> import tempfile
+    >>> directory = tempfile.mkdtemp()
+    >>> with atomic_write(f"{directory}/a/text") as file:
+    ...     _ = file.write("hello")
+    >>> Path(f"{directory}/a/text").read_text()
+    'hello'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The process id keeps two writers of one file apart; the rename decides who was last.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        with naming_file(path), open(temporary, mode, **text) as file:  # type: ignore[call-overload]
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write ``value`` as indented, key-sorted JSON through :func:`atomic_write`.
+
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/a.json"
+    >>> write_json(path, {"b": 1, "a": 2})
+    >>> read_json(path)
+    {'a': 2, 'b': 1}
+    """
+    with atomic_write(path) as file:
+        json.dump(value, file, indent=2, sort_keys=True, ensure_ascii=False)
+        file.write("\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: if the file is not JSON, naming file and line.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"not valid JSON ({error})", str(path), "make the file again") from error
+
+
+def sha256_file(path: str | Path) -> str:
+    """Hexadecimal sha256 of a file's content.
+
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/empty"
+    >>> Path(path).write_text("")
+    0
+    >>> sha256_file(path)[:8]
+    'e3b0c442'
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def lock_directory(directory: str | Path) -> Iterator[None]:
+    """Hold ``directory`` for this process, so that two runs never write into it at once.
+
+    The lock is the kernel's (``flock`` on ``<directory>/.lock``): a killed process leaves none.
+
+    Raises:
+        UserError: if another process holds it.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / ".lock", "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UserError(
+                f"another run (process {file.read().strip() or 'unknown'}) is writing here",
+                str(directory),
+                "wait for it, stop it, or choose another directory",
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

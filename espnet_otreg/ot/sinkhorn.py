@@ -1,0 +1,206 @@
+"""Entropic optimal transport by Sinkhorn's iterations, batched, masked, in the log domain."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from espnet_otreg.ot.implicit import ImplicitPlan, plan_of
+from espnet_otreg.ot.problem import TransportProblem, make_problem
+from espnet_otreg.ot.solution import TransportSolution
+
+Gradient = Literal["implicit", "unrolled", "envelope"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Iterate:
+    """Scaled potentials ``u = f / epsilon``, ``v = g / epsilon`` and the state of each problem."""
+
+    u: Tensor
+    v: Tensor
+    residual: Tensor
+    iterations: Tensor
+
+
+def _iterate(
+    problem: TransportProblem,
+    epsilon: float,
+    damping: tuple[float, float],
+    max_iterations: int,
+    tolerance: float,
+) -> _Iterate:
+    """Alternate source and target updates until every problem is within the tolerance.
+
+    The residual of an iterate costs nothing extra: the source update that measures it is the first
+    half of the next iteration. A problem within the tolerance keeps its potentials, so that its
+    result does not depend on the others of the batch.
+    """
+    scores = problem.cost / -epsilon
+
+    def update_source(v: Tensor) -> Tensor:
+        log_sum = torch.logsumexp(scores + (problem.log_target + v)[:, None, :], dim=2)
+        return -damping[0] * log_sum
+
+    def update_target(u: Tensor) -> Tensor:
+        log_sum = torch.logsumexp(scores + (problem.log_source + u)[:, :, None], dim=1)
+        return -damping[1] * log_sum
+
+    def measure(u: Tensor, next_u: Tensor) -> Tensor:
+        change = torch.expm1((u - next_u).detach()).abs()
+        return (problem.source.detach() * torch.where(problem.source > 0, change, 0)).sum(1)
+
+    batch = problem.cost.shape[0]
+    v = torch.zeros_like(problem.log_target.detach())
+    u = update_source(v)
+    v = update_target(u)
+    iterations = torch.ones(batch, dtype=torch.int64, device=u.device)
+    for _ in range(max_iterations - 1):
+        next_u = update_source(v)
+        residual = measure(u, next_u)
+        active = ~(residual <= tolerance)  # a NaN is not within the tolerance
+        if not bool(active.any()):
+            return _Iterate(u, v, residual, iterations)
+        u = torch.where(active[:, None], next_u, u)
+        v = torch.where(active[:, None], update_target(u), v)
+        iterations = iterations + active
+    with torch.no_grad():
+        return _Iterate(u, v, measure(u, update_source(v)), iterations)
+
+
+def _generalized_kl(value: Tensor, log_reference: Tensor, reference: Tensor) -> Tensor:
+    """``sum p log(p / q) - p + q`` over all but the first dimension; 0 where q is 0."""
+    log_reference = torch.where(reference > 0, log_reference, 0)
+    # Clamping keeps the gradient finite where an entry has underflowed to 0.
+    log_ratio = value.clamp(min=torch.finfo(value.dtype).tiny).log() - log_reference
+    return (value * log_ratio - value + reference).flatten(1).sum(1)
+
+
+def _regularized_cost(
+    problem: TransportProblem,
+    coupling: Tensor,
+    linear_cost: Tensor,
+    epsilon: float,
+    source_relaxation: float | None,
+    target_relaxation: float | None,
+) -> Tensor:
+    """The objective ``sinkhorn`` minimises, (B,)."""
+    product = problem.source[:, :, None] * problem.target[:, None, :]
+    log_product = problem.log_source[:, :, None] + problem.log_target[:, None, :]
+    value = linear_cost + epsilon * _generalized_kl(coupling, log_product, product)
+    if source_relaxation is not None:
+        row = coupling.sum(2)
+        value = value + source_relaxation * _generalized_kl(row, problem.log_source, problem.source)
+    if target_relaxation is not None:
+        column = coupling.sum(1)
+        divergence = _generalized_kl(column, problem.log_target, problem.target)
+        value = value + target_relaxation * divergence
+    return value
+
+
+def _damping(relaxation: float | None, epsilon: float) -> float:
+    return 1.0 if relaxation is None else relaxation / (relaxation + epsilon)
+
+
+def _check_numbers(
+    epsilon: float, max_iterations: int, tolerance: float, *relaxations: float | None
+) -> None:
+    """Raise ValueError on settings no problem can be solved with."""
+    if not (epsilon > 0 and math.isfinite(epsilon)):
+        raise ValueError(f"epsilon: expected a positive number, found {epsilon}")
+    if max_iterations < 1:
+        raise ValueError(f"max_iterations: expected at least 1, found {max_iterations}")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance: expected a number not below 0, found {tolerance}")
+    for relaxation in relaxations:
+        if relaxation is not None and not (relaxation > 0 and math.isfinite(relaxation)):
+            raise ValueError(f"relaxation: expected None or a positive number, found {relaxation}")
+
+
+def sinkhorn(
+    cost: Tensor,
+    source_mask: Tensor | None = None,
+    target_mask: Tensor | None = None,
+    source_mass: Tensor | None = None,
+    target_mass: Tensor | None = None,
+    epsilon: float = 0.1,
+    max_iterations: int = 50,
+    tolerance: float = 1e-3,
+    source_relaxation: float | None = None,
+    target_relaxation: float | None = None,
+    gradient: Gradient = "implicit",
+) -> TransportSolution:
+    """Transport plans of minimal entropic cost between the masked sources and targets of a batch.
+
+    Minimises ``<P, C> + epsilon KL(P | a b^T) + rho_s KL(P 1 | a) + rho_t KL(P^T 1 | b)``
+    (generalised KL; Cuturi 2013, Chizat et al. 2018), a missing relaxation rho standing for an
+    exact marginal. One iteration updates the source potential, then the target potential, so that
+    an exact target marginal is met up to rounding whatever the number of iterations. Float32
+    whatever autocast says, float64 if the cost is float64.
+
+    Args:
+        cost: (B, S, T); what it holds on padding is ignored, be it NaN.
+        source_mask, target_mask: (B, S), (B, T) bool, True = real; None = all real.
+        source_mass, target_mass: (B, S), (B, T) a and b; None = uniform, total 1. An entry of mass
+            zero is absent: it gets no transport and no gradient.
+        epsilon: strength of the entropy, in units of the cost.
+        max_iterations: at least 1.
+        tolerance: a problem whose ``residual`` is at most this is frozen.
+        source_relaxation, target_relaxation: rho, in units of the cost; None = exact marginal.
+        gradient: "implicit" differentiates the fixed point (exact up to O(residual), memory of one
+            plan); "unrolled" differentiates every iteration; "envelope" holds the plan constant,
+            which is exact for ``regularized_cost`` at convergence and nothing else.
+
+    Returns:
+        The solution; all zero for a problem with an empty side.
+
+    Raises:
+        ValueError: on wrong shapes or numbers, negative masses, unequal totals with exact
+            marginals, or "envelope" with masses that require a gradient.
+
+    >>> solution = sinkhorn(torch.tensor([[[0.0, 1.0], [1.0, 0.0]]]), epsilon=0.05)
+    >>> solution.coupling.round(decimals=3)
+    tensor([[[0.5000, 0.0000],
+             [0.0000, 0.5000]]])
+    """
+    _check_numbers(epsilon, max_iterations, tolerance, source_relaxation, target_relaxation)
+    if gradient not in ("implicit", "unrolled", "envelope"):
+        raise ValueError(f"gradient: expected implicit, unrolled or envelope, found {gradient!r}")
+    masses = (source_mass, target_mass)
+    if gradient == "envelope" and any(m is not None and m.requires_grad for m in masses):
+        raise ValueError("gradient='envelope' holds the masses constant: detach them")
+    exact = source_relaxation is None and target_relaxation is None
+    damping = (_damping(source_relaxation, epsilon), _damping(target_relaxation, epsilon))
+    with torch.autocast(cost.device.type, enabled=False):
+        problem = make_problem(cost, source_mask, target_mask, *masses, exact)
+        with torch.set_grad_enabled(gradient == "unrolled" and torch.is_grad_enabled()):
+            state = _iterate(problem, epsilon, damping, max_iterations, tolerance)
+        parts = (problem.cost, problem.log_source, problem.log_target)
+        if gradient == "implicit":
+            coupling = ImplicitPlan.apply(
+                *parts, problem.support, state.u, state.v, epsilon, *damping
+            )
+        else:
+            plan = plan_of(*parts, state.u, state.v, epsilon)
+            # -inf log masses make exp and its gradient exact zeros outside the support; the mask
+            # matters for problems with an empty side.
+            coupling = torch.where(problem.support, plan, 0)
+            coupling = coupling.detach() if gradient == "envelope" else coupling
+        linear_cost = (coupling * problem.cost).sum((1, 2))
+        regularized_cost = _regularized_cost(
+            problem, coupling, linear_cost, epsilon, source_relaxation, target_relaxation
+        )
+        f = torch.where(problem.source > 0, epsilon * state.u, 0).detach()
+        g = torch.where(problem.target > 0, epsilon * state.v, 0).detach()
+    return TransportSolution(
+        coupling=coupling,
+        potentials=(f, g),
+        linear_cost=linear_cost,
+        regularized_cost=regularized_cost,
+        residual=state.residual,
+        iterations=state.iterations,
+        converged=state.residual <= tolerance,
+    )

@@ -1,0 +1,33 @@
+"""What a transport solver returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class TransportSolution:
+    """The plans of a batch of transport problems and how well they were solved.
+
+    Attributes:
+        coupling: (B, S, T) plan P, exact zeros on padding.
+        potentials: dual potentials f (B, S) and g (B, T), in units of the cost, without
+            gradient; zero on padding. ``P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon)``.
+        linear_cost: (B,) ``<P, C>``.
+        regularized_cost: (B,) ``<P, C> + epsilon KL(P | a b^T) + rho_s KL(P 1 | a) +
+            rho_t KL(P^T 1 | b)``, the last two only where a marginal is relaxed.
+        residual: (B,) L1 error of the source marginal; if a marginal is relaxed, the change the
+            next source update would make, in mass: ``sum_i a_i |exp((f_i - f'_i)/epsilon) - 1|``.
+        iterations: (B,) int64, iterations until this problem was frozen.
+        converged: (B,) bool, whether the residual is within the tolerance.
+    """
+
+    coupling: Tensor
+    potentials: tuple[Tensor, Tensor]
+    linear_cost: Tensor
+    regularized_cost: Tensor
+    residual: Tensor
+    iterations: Tensor
+    converged: Tensor

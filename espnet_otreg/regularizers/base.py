@@ -1,0 +1,124 @@
+"""What a regularizer is given, what it returns, and what its configuration has in common.
+
+Nothing here imports torch: configurations are checked before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class TokenReadout(Protocol):
+    """Reads tokens off speech embeddings through the LLM's frozen embedding table."""
+
+    class_of: Tensor
+    """(vocabulary,) int64: class of a token id, -1 where it has none; class 0 is the blank."""
+
+    def log_probs(self, speech: Tensor) -> Tensor:
+        """(B, S, D) speech embeddings to (B, S, C) log-probabilities that sum to one."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class AlignmentBatch:
+    """Both sides of a batch of utterances, as every regularizer sees them.
+
+    Attributes:
+        speech: (B, S, D) projector output before compression, with gradient.
+        speech_mask: (B, S) bool, True = real frame.
+        text: (B, T, D) the LLM's input embeddings of the transcript tokens, detached.
+        text_ids: (B, T) int64 token ids, -1 on padding.
+        text_mask: (B, T) bool.
+        anchor: (D,) embedding of the anchor token (silence in OTReg, blank in CTC), detached.
+        anchor_id: its token id.
+        frame_seconds: time from one speech embedding to the next.
+        readout: the model's token read-out, or None where it has none.
+    """
+
+    speech: Tensor
+    speech_mask: Tensor
+    text: Tensor
+    text_ids: Tensor
+    text_mask: Tensor
+    anchor: Tensor
+    anchor_id: int
+    frame_seconds: float
+    readout: TokenReadout | None
+
+    def without_padding(self) -> AlignmentBatch:
+        """The same batch with zeros on padding, so that whatever lay there, be it NaN, reaches
+        neither a value nor a gradient."""
+        return replace(
+            self,
+            speech=self.speech.masked_fill(~self.speech_mask[:, :, None], 0),
+            text=self.text.masked_fill(~self.text_mask[:, :, None], 0),
+            text_ids=self.text_ids.masked_fill(~self.text_mask, -1),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class RegularizerOutput:
+    """One regularizer's opinion of a batch.
+
+    Attributes:
+        value: scalar, mean over the utterances of the batch.
+        statistics: detached scalars for the log, by name; names begin with the regularizer's.
+    """
+
+    value: Tensor
+    statistics: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Regularizer(Protocol):
+    """A differentiable penalty on how speech and text embeddings lie to each other."""
+
+    def __call__(self, batch: AlignmentBatch) -> RegularizerOutput: ...
+
+
+@dataclass(frozen=True)
+class RegularizerConfig:
+    """What every regularizer's configuration has; derive from it, override ``build``.
+
+    Attributes:
+        weight: factor of the regularizer's value in the loss; 0 = statistics only.
+        start_step: first step at which it takes part in the loss.
+        warmup_steps: steps over which the weight then grows linearly to its full size.
+
+    >>> RegularizerConfig(weight=-1.0).validate()
+    ['weight: expected a number not below 0, found -1.0']
+    """
+
+    weight: float = 0.3
+    start_step: int = 0
+    warmup_steps: int = 0
+
+    def validate(self) -> list[str]:
+        """Every mistake in the values, as ``key: message``."""
+        errors = []
+        if not (self.weight >= 0 and math.isfinite(self.weight)):
+            errors.append(f"weight: expected a number not below 0, found {self.weight}")
+        for name in ("start_step", "warmup_steps"):
+            if getattr(self, name) < 0:
+                errors.append(f"{name}: expected a number not below 0, found {getattr(self, name)}")
+        return errors
+
+    def build(self) -> Regularizer:
+        """The regularizer itself; whatever is slow to import is imported here."""
+        raise TypeError(f"{type(self).__name__} does not say how to build its regularizer")
+
+    def weight_at(self, step: int) -> float:
+        """The weight in force at a training step, counted from 0.
+
+        >>> config = RegularizerConfig(weight=1.0, start_step=2, warmup_steps=4)
+        >>> [config.weight_at(step) for step in range(7)]
+        [0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+        """
+        if step < self.start_step:
+            return 0.0
+        ramp = (step - self.start_step + 1) / self.warmup_steps if self.warmup_steps else 1.0
+        return self.weight * min(1.0, ramp)

@@ -1,0 +1,88 @@
+"""Configuration of OTReg, optimal transport between speech and transcript embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from espnet_otreg.regularizers.base import RegularizerConfig
+from espnet_otreg.regularizers.registry import register_regularizer
+
+if TYPE_CHECKING:
+    from espnet_otreg.regularizers.otreg_loss import OTRegularizer
+
+
+@register_regularizer("otreg")
+@dataclass(frozen=True)
+class OTRegConfig(RegularizerConfig):
+    """Settings of OTReg (Xu et al., arXiv 2508.08131); formulas in ``otreg_loss``.
+
+    Attributes:
+        weight: 0.3 in the paper (medium-high confidence).
+        epsilon: entropy of the plan, in units of the cost 1 - cos. Our choice.
+        max_iterations, tolerance: of Sinkhorn's iterations. Our choice.
+        sparsity_weight: factor of the mean row entropy. Our choice, as is the form of the term.
+        anchor: add the anchor embedding as a target for silence.
+        anchor_mass: its share of the mass, in (0, 1); None = that of one token.
+        deduplicate: "token_id" keeps each token once; "cosine" also drops a token whose embedding
+            is nearer than ``deduplicate_threshold`` to one kept before; "none" keeps all.
+        deduplicate_threshold: cosine, used by "cosine" only.
+        marginals: "uniform", or "norm" = in proportion to the norms of the embeddings (constants).
+        source_relaxation: strength rho of the frames' marginal, in units of the cost; None = exact.
+        gradient: of the plan: "implicit", "unrolled", or "envelope" (plan held constant).
+
+    >>> OTRegConfig(epsilon=0.0, gradient="envelope").validate()[0]
+    'epsilon: expected a positive number, found 0.0'
+    """
+
+    weight: float = 0.3
+    epsilon: float = 0.1
+    max_iterations: int = 50
+    tolerance: float = 1e-3
+    sparsity_weight: float = 0.1
+    anchor: bool = True
+    anchor_mass: float | None = None
+    deduplicate: Literal["token_id", "cosine", "none"] = "token_id"
+    deduplicate_threshold: float = 0.95
+    marginals: Literal["uniform", "norm"] = "uniform"
+    source_relaxation: float | None = None
+    gradient: Literal["implicit", "unrolled", "envelope"] = "implicit"
+
+    def validate(self) -> list[str]:
+        """Every mistake in the values, as ``key: message``."""
+        errors = super().validate()
+        wanted = {
+            "epsilon": (self.epsilon > 0, "a positive number"),
+            "max_iterations": (self.max_iterations >= 1, "at least 1"),
+            "tolerance": (self.tolerance >= 0, "a number not below 0"),
+            "sparsity_weight": (self.sparsity_weight >= 0, "a number not below 0"),
+            "anchor_mass": (
+                self.anchor_mass is None or 0 < self.anchor_mass < 1,
+                "a share between 0 and 1",
+            ),
+            "deduplicate_threshold": (
+                -1 <= self.deduplicate_threshold <= 1,
+                "a cosine between -1 and 1",
+            ),
+            "source_relaxation": (
+                self.source_relaxation is None or self.source_relaxation > 0,
+                "a positive number",
+            ),
+        }
+        for key, (fits, expected) in wanted.items():
+            if not fits:
+                errors.append(f"{key}: expected {expected}, found {getattr(self, key)}")
+        if self.anchor_mass is not None and not self.anchor:
+            errors.append("anchor_mass: has no meaning with 'anchor: false'")
+        if self.gradient == "envelope" and self.sparsity_weight > 0:
+            errors.append(
+                "gradient: 'envelope' holds the plan constant and so gives the sparsity term no "
+                "gradient; set 'sparsity_weight: 0' or use 'implicit'"
+            )
+        return errors
+
+    def build(self) -> OTRegularizer:
+        """The regularizer; imports torch."""
+        from espnet_otreg.regularizers.otreg_loss import OTRegularizer
+
+        return OTRegularizer(self)

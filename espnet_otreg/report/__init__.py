@@ -1,0 +1,1 @@
+"""From the numbers of an experiment to RESULTS.md and its pictures; nothing here is typed."""

@@ -1,0 +1,146 @@
+"""Which runs and which utterances the numbers come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.files import read_json, sha256_file
+from espnet_otreg.recipe.facts import read_settings
+from espnet_otreg.report.layout import Experiment, arm_name
+
+UNKNOWN = "?"
+
+
+def training_runs(experiment: Experiment) -> list[dict[str, Any]]:
+    """One entry for each training run that is there: arm, seed, configuration, checkpoint, time.
+
+    ``config_sha256`` is of the configuration that ESPnet saved, which holds every option.
+    """
+    arms = ["pretrain", *dict.fromkeys(["sft", *experiment.arms])]
+    runs = []
+    for arm in arms:
+        for seed in experiment.seeds:
+            directory = experiment.run_dir(arm, seed)
+            if (directory / "config.yaml").is_file():
+                runs.append({"arm": arm_name(arm), "seed": seed, **_run(directory)})
+    return runs
+
+
+def _run(directory: Path) -> dict[str, Any]:
+    config = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
+    done = directory / ".done"
+    checkpoint = directory / "valid.loss.best.pth"
+    return {
+        "steps": _steps(config),
+        "batch": config.get("batch_bins") or config.get("batch_size"),
+        "regularizers": _regularizers(config.get("regularizers") or []),
+        "llm": _model_name((config.get("llm_conf") or {}).get("model", UNKNOWN)),
+        "config_sha256": sha256_file(directory / "config.yaml"),
+        "checkpoint_sha256": sha256_file(checkpoint) if checkpoint.is_file() else UNKNOWN,
+        "seconds": read_json(done)["seconds"] if done.is_file() else None,
+        "joint_weight": _joint_weight(directory),
+    }
+
+
+def _model_name(model: str) -> str:
+    """A hub name or a path within the recipe as it is, of other paths the last part.
+
+    >>> _model_name("exp/mini/llm"), _model_name("/models/smollm2-135m")
+    ('exp/mini/llm', 'smollm2-135m')
+    """
+    return Path(model).name if Path(model).is_absolute() else model
+
+
+def _joint_weight(directory: Path) -> float | None:
+    """The LLM's weight in joint decoding, chosen on the development set."""
+    for status in sorted(directory.glob("joint/*/status.json")):
+        return float(read_json(status)["joint_weights"]["weight"])
+    return None
+
+
+def _steps(config: dict[str, Any]) -> int | None:
+    """Optimiser steps, where the configuration fixes them."""
+    epochs, batches = config.get("max_epoch"), config.get("num_iters_per_epoch")
+    if not epochs or not batches:
+        return None
+    return int(epochs * batches // (config.get("accum_grad") or 1))
+
+
+def _regularizers(entries: Sequence[dict[str, Any]]) -> str:
+    """Names and weights.
+
+    >>> _regularizers([{"otreg": {"weight": 0.3, "epsilon": 0.1}}, {"ctc": None}])
+    'otreg (0.3), ctc'
+    """
+    texts = []
+    for entry in entries:
+        for name, values in entry.items():
+            weight = (values or {}).get("weight")
+            texts.append(name if weight is None else f"{name} ({weight})")
+    return ", ".join(texts)
+
+
+def configuration_differences(experiment: Experiment, arms: Sequence[str]) -> list[str] | None:
+    """Top-level keys in which the saved configurations of two arms differ, with any seed.
+
+    None if no seed has both. File names that every run has of its own do not count.
+    """
+    found: set[str] = set()
+    compared = False
+    for seed in experiment.seeds:
+        paths = [experiment.run_dir(arm, seed) / "config.yaml" for arm in arms]
+        if all(path.is_file() for path in paths):
+            compared = True
+            one, other = (read_settings(path) for path in paths)
+            found |= {k for k in one.keys() | other.keys() if one.get(k) != other.get(k)}
+    names = {key.split(".")[0] for key in found} - {"output_dir", "config"}
+    return sorted(names) if compared else None
+
+
+def split_facts(data_dirs: Sequence[str | Path], record: str | Path | None) -> list[dict[str, Any]]:
+    """Fingerprint of every set: sha256 of its sorted utterance ids, joined by newlines.
+
+    Args:
+        data_dirs: Kaldi directories with text, utt2lang and utt2domain.
+        record: ``conf/split.json``, the recorded split, or None.
+    """
+    recorded = read_json(record)["sets"] if record and Path(record).is_file() else {}
+    facts = []
+    for directory in map(Path, data_dirs):
+        languages = read_table(directory / "utt2lang")
+        domains = read_table(directory / "utt2domain")
+        digest = hashlib.sha256("\n".join(sorted(languages)).encode()).hexdigest()
+        expected = recorded.get(directory.name)
+        counts = Counter(f"{languages[key]} {domains[key]}" for key in languages)
+        facts.append(
+            {
+                "set": directory.name,
+                "utterances": len(languages),
+                "by_set": dict(sorted(counts.items())),
+                "sha256": digest,
+                "record": _against(expected, digest, len(languages)),
+            }
+        )
+    return facts
+
+
+def _against(expected: dict[str, Any] | None, digest: str, count: int) -> str:
+    """How a set compares with its record.
+
+    >>> _against({"sha256": "ab", "utterances": 9}, "cd", 4)
+    'part of the recorded 9'
+    """
+    if expected is None:
+        return "not recorded"
+    if expected["sha256"] == digest:
+        return "as recorded"
+    if count < expected["utterances"]:
+        return f"part of the recorded {expected['utterances']}"
+    return "DIFFERS from the record"

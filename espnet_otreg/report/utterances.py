@@ -1,0 +1,100 @@
+"""Test utterances as a trained model hears them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.errors import UserError
+from espnet_otreg.slm.model import SpokenLanguageModel
+from espnet_otreg.slm.prompt import encode_transcript
+from espnet_otreg.slm.waveform import read_waveform
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One test utterance; ``source`` is where its speech lies (a wav file, or ``ark:offset``)."""
+
+    key: str
+    language: str
+    domain: str
+    text: str
+    tokens: tuple[int, ...]
+    source: str
+
+
+def digest(key: str) -> str:
+    """sha256 of an id: sorting by it shuffles, always in the same way.
+
+    >>> sorted(["a", "b", "c"], key=digest)
+    ['c', 'b', 'a']
+    """
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def read_utterances(directory: str | Path, model: SpokenLanguageModel) -> list[Utterance]:
+    """The utterances of a test set that have a transcript.
+
+    Raises:
+        UserError: if the directory has not the kind of input that the model was trained with.
+    """
+    directory = Path(directory)
+    table = "feats.scp" if model.config.encoder == "precomputed" else "wav.scp"
+    if not (directory / table).is_file():
+        raise UserError(
+            f"no {table} there, which this model reads", str(directory), "give another --data_dir"
+        )
+    sources, texts = read_table(directory / table), read_table(directory / "text")
+    languages, domains = (read_table(directory / name) for name in ("utt2lang", "utt2domain"))
+    utterances = []
+    for key in sorted(sources):
+        tokens = tuple(encode_transcript(model.llm.tokenizer, texts[key]))
+        if tokens:
+            facts = (languages[key], domains[key], texts[key])
+            utterances.append(Utterance(key, *facts, tokens, sources[key]))
+    return utterances
+
+
+def read_speech(utterance: Utterance, precomputed: bool) -> np.ndarray:
+    """Features (T, D) or samples (N,), float32.
+
+    Raises:
+        UserError: if the file cannot be read, naming the utterance.
+    """
+    if not precomputed:
+        return read_waveform(utterance.source, utterance.key)
+    import kaldiio
+
+    try:
+        return np.array(kaldiio.load_mat(utterance.source), dtype=np.float32)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"its features cannot be read ({error})", utterance.key, "run stage 3 again"
+        ) from error
+
+
+@torch.no_grad()
+def embed_speech(
+    model: SpokenLanguageModel, utterances: Sequence[Utterance], batch_size: int = 16
+) -> dict[str, Tensor]:
+    """(S, D) projector output of each utterance, by key, before compression."""
+    precomputed = model.config.encoder == "precomputed"
+    device = model.projector.gain.device
+    speech = {u.key: torch.from_numpy(read_speech(u, precomputed)) for u in utterances}
+    keys = sorted(speech, key=lambda key: len(speech[key]))
+    embedded = {}
+    for start in range(0, len(keys), batch_size):
+        batch = keys[start : start + batch_size]
+        padded = torch.nn.utils.rnn.pad_sequence([speech[key] for key in batch], batch_first=True)
+        lengths = torch.tensor([len(speech[key]) for key in batch])
+        output = model.encode(padded.to(device), lengths.to(device))
+        for key, values, mask in zip(batch, output.values, output.mask, strict=True):
+            embedded[key] = values[mask]
+    return embedded

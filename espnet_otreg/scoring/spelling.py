@@ -1,0 +1,55 @@
+"""Digits to words, for the transcripts that a model is trained and tested on."""
+
+from __future__ import annotations
+
+import re
+
+from espnet_otreg.scoring.normalize import base_language
+
+_THOUSANDS_SEPARATORS = {
+    "en": ",", "ja": ",", "th": ",", "fr": "\u00a0\u202f", "ru": "\u00a0\u202f",
+    "es": ".", "it": ".", "de": ".", "pt": ".", "nl": ".", "tr": ".", "id": ".",
+}  # fmt: skip
+
+
+def _number_pattern(separators: str) -> re.Pattern[str]:
+    """A whole number that stands alone: nothing but quotes, brackets or sentence marks touch it."""
+    groups = f"(?:[{re.escape(separators)}][0-9]{{3}})*" if separators else ""
+    number = rf"(?:0|[1-9][0-9]{{0,2}}{groups})"
+    # "1 234" may be one number or two: neither of the two is spelled.
+    before = r"""(?<![^\s("'«“‘¿¡])(?<![0-9]\s)"""
+    after = r"""(?=[.,;:!?…)"'»”’]*(?:\s|$))(?!\s[0-9])"""
+    return re.compile(before + number + after)
+
+
+def spell_numbers(text: str, language: str) -> str:
+    """Spell the numbers whose reading is not in doubt; leave every other digit where it is.
+
+    In no doubt is a whole number of at most three digits, or with thousands separators in the
+    manner of the language, that stands alone: "press 4", "12,500 calls". A year, a telephone
+    extension, a decimal, a time, a sign, "3D" or a language without rules keeps its digits, and
+    data preparation drops and counts a transcript that still has one. Words are cardinals in
+    their dictionary form, so a Russian case or gender may be off.
+
+    Args:
+        text: a raw transcript, before :func:`espnet_otreg.scoring.normalize.normalize`.
+        language: ISO-639-1 code.
+
+    >>> spell_numbers("Press 4, or 21; dial 1234 for 3D.", "en")
+    'Press four, or twenty-one; dial 1234 for 3D.'
+    >>> spell_numbers("2.000 chiamate", "it"), spell_numbers("2 звонка", "ru")
+    ('duemila chiamate', 'два звонка')
+    """
+    from num2words import num2words
+
+    language = base_language(language)
+    separators = _THOUSANDS_SEPARATORS.get(language, "")
+
+    def spell(match: re.Match[str]) -> str:
+        number = int(re.sub("[^0-9]", "", match.group()))
+        return str(num2words(number, lang=language)).replace(",", "")
+
+    try:
+        return _number_pattern(separators).sub(spell, text)
+    except NotImplementedError:
+        return text

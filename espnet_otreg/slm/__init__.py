@@ -1,0 +1,1 @@
+"""The spoken language model: encoder, projector, read-out, compression, prompt and LLM."""

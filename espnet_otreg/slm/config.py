@@ -1,0 +1,328 @@
+"""The configuration of a spoken language model, checked in whole before anything heavy loads.
+
+Importing this module loads neither torch nor ESPnet, so a mistake in a YAML file is reported
+within a second or two instead of after the models have been read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from espnet_otreg.config import did_you_mean, parse_config
+from espnet_otreg.errors import ConfigErrors
+from espnet_otreg.regularizers.registry import NamedRegularizer, parse_regularizers
+from espnet_otreg.slm.espnet_classes import espnet_class_names
+
+SPEECH = "{speech}"
+
+
+def _positive(**values: float) -> list[str]:
+    return [f"{name}: must be positive, found {v}" for name, v in values.items() if v <= 0]
+
+
+def _probability(**values: float) -> list[str]:
+    return [f"{name}: must be in [0, 1), found {v}" for name, v in values.items() if not 0 <= v < 1]
+
+
+@dataclass(frozen=True)
+class PrecomputedConfig:
+    """Features made by stage 3; dimension and frame length are read from ``feats.json``."""
+
+    input_size: int | None = None  # recorded by the first training, so that inference needs no data
+    frame_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class WhisperConfig:
+    """A Whisper encoder from a local directory or the hub, fed with waveforms."""
+
+    model: str
+    trailing_silence: float = 0.5  # seconds; Whisper was trained with padded ends
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        return [] if self.trailing_silence >= 0 else ["trailing_silence: must not be negative"]
+
+
+@dataclass(frozen=True)
+class StackTransformerConfig:
+    """Stack neighbouring frames, then a small transformer."""
+
+    stack: int = 3
+    layers: int = 2
+    width: int = 384
+    heads: int = 6
+    dropout: float = 0.1
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        errors = _positive(
+            stack=self.stack, layers=self.layers, width=self.width, heads=self.heads
+        ) + _probability(dropout=self.dropout)
+        if self.heads > 0 and self.width % self.heads:
+            errors.append(f"width: {self.width} is not a multiple of heads ({self.heads})")
+        return errors
+
+
+@dataclass(frozen=True)
+class StackMLPConfig:
+    """Stack neighbouring frames, then two linear layers."""
+
+    stack: int = 4
+    width: int = 1024
+    dropout: float = 0.1
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        return _positive(stack=self.stack, width=self.width) + _probability(dropout=self.dropout)
+
+
+@dataclass(frozen=True)
+class StridedConvolutionConfig:
+    """Convolutions whose strides multiply to the reduction of the frame rate."""
+
+    strides: tuple[int, ...] = (2, 2)
+    kernel: int = 5
+    width: int = 512
+    dropout: float = 0.1
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        errors = _positive(kernel=self.kernel, width=self.width) + _probability(
+            dropout=self.dropout
+        )
+        if not self.strides or min(self.strides) < 1:
+            errors.append(f"strides: need at least one positive stride, found {self.strides}")
+        if self.kernel % 2 == 0:
+            errors.append(f"kernel: must be odd, found {self.kernel}")
+        return errors
+
+
+PROJECTORS: dict[str, type] = {
+    "stack_transformer": StackTransformerConfig,
+    "stack_mlp": StackMLPConfig,
+    "strided_convolution": StridedConvolutionConfig,
+}
+ENCODERS: dict[str, type] = {"precomputed": PrecomputedConfig, "hf_whisper": WhisperConfig}
+
+
+@dataclass(frozen=True)
+class LLMConfig:
+    """A causal LLM by local directory or hub name; its sizes are read from it."""
+
+    model: str
+    adapter: Literal["none", "lora"] = "none"
+    lora_rank: int = 16
+    lora_alpha: int = 32
+    lora_dropout: float = 0.05
+    lora_targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    dtype: Literal["checkpoint", "float32", "bfloat16"] = "checkpoint"
+    anchor_token: str | None = None  # for an LLM without a usable pad token
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        return _positive(lora_rank=self.lora_rank, lora_alpha=self.lora_alpha) + _probability(
+            lora_dropout=self.lora_dropout
+        )
+
+
+@dataclass(frozen=True)
+class PromptConfig:
+    """What stands around the speech, per language; ``default`` serves all other languages."""
+
+    templates: dict[str, str] = field(default_factory=lambda: {"default": SPEECH})
+    chat: bool = False  # the template becomes a user's message in the LLM's own chat template
+    stop: tuple[str, ...] = ()  # tokens that end a transcript, besides the LLM's own
+    # "restart": the transcript's positions run beside the speech's, which makes copying a matter
+    # of looking straight across; for an LLM that was trained so, as the mini LLM is.
+    positions: Literal["continue", "restart"] = "continue"
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        errors = [
+            f"templates.{language}: must contain {SPEECH} exactly once, found {template!r}"
+            for language, template in self.templates.items()
+            if template.count(SPEECH) != 1
+        ]
+        if "default" not in self.templates:
+            errors.append("templates.default: missing; it serves the languages that are not named")
+        return errors
+
+
+@dataclass(frozen=True)
+class CompressionConfig:
+    """Fewer speech embeddings for the LLM; no transcript is needed, so inference does the same."""
+
+    method: Literal["none", "ctc", "similarity"] = "none"
+    drop_threshold: float = 0.9  # probability (ctc) or cosine (similarity) of the anchor
+    merge_threshold: float = 0.9  # cosine of neighbours (similarity only)
+    # ctc only: what a run of frames becomes. "frames": their mean. "posterior": the mean of the
+    # token embeddings that they are read as, weighted by probability; it lies among the LLM's own
+    # embeddings, where an LLM that was trained on text alone is at home.
+    values: Literal["frames", "posterior"] = "frames"
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        errors = []
+        if self.values == "posterior" and self.method != "ctc":
+            errors.append(f"values: posterior needs method ctc, found {self.method}")
+        return errors + [
+            f"{name}: must be in (0, 1], found {value}"
+            for name, value in vars(self).items()
+            if name.endswith("threshold") and not 0 < value <= 1
+        ]
+
+
+@dataclass(frozen=True)
+class ReadoutConfig:
+    """The tokens that the projector's CTC read-out knows (stage 5)."""
+
+    classes: str | None = None  # path of classes.json
+    initial_scale: float = 20.0  # logits are scale * cosine; learnt
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        return _positive(initial_scale=self.initial_scale)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Loss weights and safety."""
+
+    cross_entropy_weight: float = 1.0  # 0: the LLM is never run (stage 7)
+    label_smoothing: float = 0.0
+    embedding_noise: float = 0.0  # standard deviation, relative to the embedding norm; training
+    max_nonfinite_steps: int = 10
+    extract_feats_in_collect_stats: bool = False
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        errors = _positive(max_nonfinite_steps=self.max_nonfinite_steps) + _probability(
+            label_smoothing=self.label_smoothing
+        )
+        for name in ("cross_entropy_weight", "embedding_noise"):
+            if getattr(self, name) < 0:
+                errors.append(f"{name}: must not be negative, found {getattr(self, name)}")
+        return errors
+
+
+@dataclass(frozen=True)
+class SLMConfig:
+    """Everything that :func:`espnet_otreg.slm.build.build_model` needs."""
+
+    encoder: str
+    encoder_conf: PrecomputedConfig | WhisperConfig | dict[str, Any]
+    frontend: str | None
+    frontend_conf: dict[str, Any]
+    specaug: str | None
+    specaug_conf: dict[str, Any]
+    normalize: str | None
+    normalize_conf: dict[str, Any]
+    projector: str
+    projector_conf: Any
+    llm_conf: LLMConfig
+    prompt_conf: PromptConfig
+    compression_conf: CompressionConfig
+    readout_conf: ReadoutConfig
+    model_conf: ModelConfig
+    regularizers: tuple[NamedRegularizer, ...]
+    train: tuple[str, ...]
+    freeze: tuple[str, ...]
+
+
+SECTIONS: dict[str, type] = {
+    "llm_conf": LLMConfig,
+    "prompt_conf": PromptConfig,
+    "compression_conf": CompressionConfig,
+    "readout_conf": ReadoutConfig,
+    "model_conf": ModelConfig,
+}
+
+
+def _own_or_espnet(values: Mapping[str, Any], errors: list[str]) -> Any:
+    """The encoder's configuration: a dataclass for our own, a dictionary for ESPnet's."""
+    name = values.get("encoder") or "precomputed"
+    conf = values.get("encoder_conf") or {}
+    if name in ENCODERS:
+        return parse_config(ENCODERS[name], conf, "encoder_conf", errors)
+    known = [*ENCODERS, *espnet_class_names("encoder")]
+    if name not in known:
+        errors.append(f"encoder: unknown name {name!r}; {did_you_mean(str(name), known)}")
+    return dict(conf)
+
+
+def _patterns(values: Mapping[str, Any], key: str, errors: list[str]) -> tuple[str, ...]:
+    patterns = values.get(key) or ()
+    if isinstance(patterns, str):
+        patterns = (patterns,)
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            errors.append(f"{key}: {pattern!r} is not a regular expression ({error})")
+    return tuple(patterns)
+
+
+def parse_slm_config(values: Mapping[str, Any], where: str = "") -> SLMConfig:
+    """Check the model's part of a training configuration and make it typed.
+
+    Args:
+        values: the mapping of a YAML file or ``vars()`` of ESPnet's arguments; keys that are
+            ESPnet's own (optimiser, batches, ...) are left alone.
+        where: name of the file, for the message.
+
+    Raises:
+        ConfigErrors: with every mistake at once.
+
+    >>> config = parse_slm_config({"llm_conf": {"model": "exp/llm"}})
+    >>> config.projector, config.projector_conf.stack
+    ('stack_transformer', 3)
+    >>> parse_slm_config({"projector": "stack_mpl", "llm_conf": {"modle": "x"}})
+    Traceback (most recent call last):
+    ...
+    espnet_otreg.errors.ConfigErrors: 3 configuration errors: (1) projector: unknown name \
+'stack_mpl'; did you mean 'stack_mlp'? (2) llm_conf.modle: unknown key; did you mean 'model'? \
+(3) llm_conf.model: missing
+    """
+    errors: list[str] = []
+    fields: dict[str, Any] = {
+        "encoder": values.get("encoder") or "precomputed",
+        "encoder_conf": _own_or_espnet(values, errors),
+    }
+    for kind in ("frontend", "specaug", "normalize"):
+        name = values.get(kind)
+        if name is not None and name not in espnet_class_names(kind):
+            hint = did_you_mean(str(name), espnet_class_names(kind))
+            errors.append(f"{kind}: unknown name {name!r}; {hint}")
+        fields[kind] = name
+        fields[f"{kind}_conf"] = dict(values.get(f"{kind}_conf") or {})
+    projector = values.get("projector") or "stack_transformer"
+    fields["projector"] = projector
+    if projector in PROJECTORS:
+        conf = values.get("projector_conf") or {}
+        fields["projector_conf"] = parse_config(
+            PROJECTORS[projector], conf, "projector_conf", errors
+        )
+    else:
+        hint = did_you_mean(str(projector), PROJECTORS)
+        errors.append(f"projector: unknown name {projector!r}; {hint}")
+    for key, cls in SECTIONS.items():
+        fields[key] = parse_config(cls, values.get(key) or {}, key, errors)
+    try:
+        fields["regularizers"] = tuple(parse_regularizers(values.get("regularizers") or []))
+    except ConfigErrors as found:
+        errors.extend(found.errors)
+    for key in ("train", "freeze"):
+        fields[key] = _patterns(values, key, errors)
+    compression, readout = fields["compression_conf"], fields["readout_conf"]
+    ctc = (compression and compression.method == "ctc") or any(
+        named.name == "ctc" for named in fields.get("regularizers", ())
+    )
+    if ctc and readout and not readout.classes:
+        errors.append("readout_conf.classes: missing; ctc needs the token classes of stage 5")
+    if errors:
+        raise ConfigErrors(errors, where)
+    return SLMConfig(**fields)

@@ -1,0 +1,81 @@
+"""The README.md of a packed model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from espnet_otreg.slm.model import SpokenLanguageModel
+    from espnet_otreg.slm.pack import PretrainedModel
+
+_CARD = """---
+library_name: espnet_otreg
+pipeline_tag: automatic-speech-recognition
+{languages}---
+# A spoken language model
+
+Speech encoder -> projector (`{projector}`) -> LLM, trained with ESPnet and espnet_otreg.
+`model.pth` holds the {trained:,} trained parameters; everything else comes from these models:
+
+| part | model | origin | licence | sha256 of the weights | where |
+|---|---|---|---|---|---|
+{rows}
+
+Their licences hold for this model too: read them before you pass it on.
+
+## Use
+
+```python
+from espnet_otreg.slm.speech_lm import SpeechLM
+
+model = SpeechLM.from_pretrained("this directory")
+print(model.transcribe("a.wav", language="{example}"))
+```
+
+or `python -m espnet_otreg.bin.slm_transcribe a.wav --model_dir DIR --language {example}`.
+
+## Facts
+
+- Prompts for: {prompts}. Another language gets the prompt `default`.
+- Text: normalised by `{normalizer}` (lower-case words without punctuation).
+- Joint decoding: weight of the LLM {weight:g}, length bonus {length_bonus:g} per token.
+- Made with {libraries}.
+"""
+
+
+def model_card(
+    model: SpokenLanguageModel,
+    parts: Sequence[PretrainedModel],
+    decoding: Mapping[str, Any],
+    libraries: Mapping[str, str],
+) -> str:
+    """The model card: what it is made of, under which licences, and how to use it.
+
+    Args:
+        model: the packed model.
+        parts: the pretrained models in it.
+        decoding: content of ``decode.json``.
+        libraries: name -> version.
+    """
+    templates = model.config.prompt_conf.templates
+    languages = sorted(set(templates) - {"default"})
+    listed = "".join(["language:\n", *(f"- {name}\n" for name in languages)]) if languages else ""
+    rows = [
+        f"| {part.role} | {part.name} | {part.origin} | {part.licence} | `{part.sha256}` | "
+        + (f"`models/{part.name}`" if part.copied else part.path or "the hub")
+        + " |"
+        for part in parts
+    ]
+    return _CARD.format(
+        languages=listed,
+        projector=model.config.projector,
+        trained=sum(value.numel() for value in model.state_dict().values()),
+        rows="\n".join(rows),
+        example=languages[0] if languages else "en",
+        prompts=", ".join(sorted(templates)),
+        normalizer=decoding["normalizer"],
+        weight=decoding["weight"],
+        length_bonus=decoding["length_bonus"],
+        libraries=", ".join(f"{name} {number}" for name, number in libraries.items()),
+    )

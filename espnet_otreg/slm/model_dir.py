@@ -1,0 +1,86 @@
+"""Reading the configuration of a trained model: from its training directory or a packed one.
+
+A packed directory can be moved: its configuration says ``{here}`` for itself. Models that were
+not copied into it are looked for in ``{here}/models`` first, then where they were at packing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from espnet_otreg.errors import UserError
+from espnet_otreg.files import read_json
+from espnet_otreg.models_offline.directory import weights_sha256
+from espnet_otreg.slm.config import SLMConfig, parse_slm_config
+from espnet_otreg.slm.train_config import read_yaml
+
+HERE = "{here}"
+CONFIG, MODELS, PROMPT = "config.yaml", "models.json", "prompt.json"
+
+
+def resolve_here(value: Any, directory: Path) -> Any:
+    """Replace ``{here}/...`` by paths in ``directory``, in any nesting of dicts and lists.
+
+    >>> resolve_here({"model": "{here}/models/llm", "stack": [3]}, Path("packed"))
+    {'model': 'packed/models/llm', 'stack': [3]}
+    """
+    if isinstance(value, dict):
+        return {key: resolve_here(item, directory) for key, item in value.items()}
+    if isinstance(value, list):
+        return [resolve_here(item, directory) for item in value]
+    if isinstance(value, str) and value.startswith(f"{HERE}/models/"):
+        return str(_find_model(value.rsplit("/", 1)[1], directory))
+    if isinstance(value, str) and value.startswith(f"{HERE}/"):
+        return str(directory / value.removeprefix(f"{HERE}/"))
+    return value
+
+
+def _find_model(name: str, directory: Path) -> Path:
+    """The directory of a model that a packed directory refers to.
+
+    Raises:
+        UserError: if it is nowhere, or is another model than at packing.
+    """
+    inside = directory / "models" / name
+    record = directory / MODELS
+    if inside.is_dir() or not record.is_file():
+        return inside
+    about = read_json(record)[name]
+    outside = Path(about["path"])
+    if not outside.is_dir():
+        raise UserError(
+            f"the model '{name}' is not here, and no longer at {outside}",
+            str(inside),
+            f"put it there (tools/fetch_model.py {name} --output {inside}), "
+            "or pack with --copy_models",
+        )
+    if weights_sha256(outside) != about["sha256"]:
+        raise UserError(
+            f"the model '{name}' has changed since this one was packed (sha256 of its weights)",
+            str(outside),
+            f"put the right one into {inside}",
+        )
+    return outside
+
+
+def read_model_values(directory: str | Path) -> dict[str, Any]:
+    """The keys and values of the configuration of a model, paths resolved.
+
+    Raises:
+        UserError: if there is no configuration, or a model that it names is nowhere.
+    """
+    directory = Path(directory)
+    if not (directory / CONFIG).is_file():
+        raise UserError("no config.yaml here", str(directory), "give a training directory")
+    values: dict[str, Any] = resolve_here(read_yaml(directory / CONFIG), directory)
+    return values
+
+
+def read_model_config(directory: str | Path) -> SLMConfig:
+    """The checked configuration of a model.
+
+    Raises:
+        UserError: as :func:`read_model_values`, and for mistakes in the configuration.
+    """
+    return parse_slm_config(read_model_values(directory), str(Path(directory) / CONFIG))

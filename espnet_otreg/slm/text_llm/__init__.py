@@ -1,0 +1,1 @@
+"""A small causal LLM and its tokenizer, trained on freely licensed text (recipe stage 4)."""

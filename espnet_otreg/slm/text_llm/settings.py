@@ -1,0 +1,91 @@
+"""What decides the mini LLM: sizes, text and noise; importing this loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from espnet_otreg.config import parse_config
+from espnet_otreg.errors import ConfigErrors
+from espnet_otreg.slm.train_config import read_yaml
+
+
+@dataclass(frozen=True)
+class TextLLMSettings:
+    """Sizes of the tokenizer and the LLM, and how long it reads what.
+
+    Attributes:
+        vocabulary_size: pieces; few, so that CTC sees each of them often.
+        hidden_size, layers, heads: of the Llama layout.
+        languages: each gets a reserved token.
+        positions: embeddings read in all, the length of the training.
+        batch_positions: embeddings in one step, about.
+        learning_rate: its maximum; it rises for 100 steps and falls as a cosine.
+        max_words: longer sentences are left out.
+        sentences_per_language: of the free text.
+        transcript_repeats: how often the training transcripts are read beside it.
+        plain_share: share of the sentences that are read without any source (language model).
+        random_copy_share: share of random token sequences to copy, at the beginning.
+        misspelling: share of characters that are changed, on average.
+        mixing: how much of a source embedding may be another token's.
+        gaussian: standard deviation of the noise, relative to the embedding's norm.
+    """
+
+    vocabulary_size: int = 300
+    hidden_size: int = 256
+    layers: int = 4
+    heads: int = 4
+    languages: tuple[str, ...] = ("en", "es", "fr", "it", "ru")
+    positions: int = 1_000_000
+    batch_positions: int = 700
+    learning_rate: float = 2e-3
+    max_words: int = 14
+    sentences_per_language: int = 24000
+    transcript_repeats: int = 3
+    plain_share: float = 0.15
+    random_copy_share: float = 0.3
+    misspelling: float = 0.08
+    mixing: float = 0.6
+    gaussian: float = 0.3
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        whole = ("vocabulary_size", "hidden_size", "layers", "heads", "positions",
+                 "batch_positions", "max_words", "sentences_per_language")  # fmt: skip
+        errors = [
+            f"{name}: must be positive, found {getattr(self, name)}"
+            for name in (*whole, "learning_rate")
+            if getattr(self, name) <= 0
+        ]
+        for name in ("plain_share", "random_copy_share", "misspelling", "mixing"):
+            if not 0 <= getattr(self, name) <= 1:
+                errors.append(f"{name}: must be in [0, 1], found {getattr(self, name)}")
+        if self.heads > 0 and self.hidden_size % self.heads:
+            errors.append(f"hidden_size: {self.hidden_size} is no multiple of {self.heads} heads")
+        return errors
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One line of text and its language."""
+
+    text: str
+    language: str = field(compare=True)
+
+
+def read_settings(path: Path | None) -> TextLLMSettings:
+    """Settings from a YAML file, or the defaults.
+
+    Raises:
+        ConfigErrors: with every mistake at once.
+
+    >>> read_settings(None).vocabulary_size
+    300
+    """
+    if path is None:
+        return TextLLMSettings()
+    errors: list[str] = []
+    settings = parse_config(TextLLMSettings, read_yaml(path), "llm", errors)
+    if settings is None:
+        raise ConfigErrors(errors, str(path))
+    return settings

@@ -1,0 +1,123 @@
+"""Check a whole training configuration, ESPnet's options included, without importing ESPnet."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from espnet_otreg.config import did_you_mean
+from espnet_otreg.errors import ConfigErrors, UserError
+from espnet_otreg.slm.config import SECTIONS, parse_slm_config
+from espnet_otreg.slm.espnet_classes import espnet_option_names
+from espnet_otreg.slm.train_data import (
+    checkpoint_errors,
+    feature_errors,
+    parse_sources,
+    set_errors,
+)
+
+_OWN = {"encoder", "frontend", "specaug", "normalize", "projector"}
+OWN_OPTIONS = frozenset(
+    {*_OWN, *(f"{name}_conf" for name in _OWN), *SECTIONS, "regularizers", "train", "freeze"}
+    | {"sanity"}
+)
+_SECTION_OPTIONS = tuple(name for name in sorted(OWN_OPTIONS) if name.endswith("_conf"))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping.
+
+    Raises:
+        UserError: if the file is missing or no YAML mapping, naming the line.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError("no such configuration", str(path), "check --config") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        reason = getattr(error, "problem", None) or "not YAML"
+        raise UserError(f"not valid YAML ({reason})", where, "correct the line") from error
+    if not isinstance(values, dict):
+        raise UserError("expected keys and values", str(path), "see conf/ of a recipe")
+    return values
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options that can be checked here; ESPnet parses all of them again."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    for name in _SECTION_OPTIONS:
+        parser.add_argument(f"--{name}", action="append", default=[])
+    for kind in ("train", "valid"):
+        parser.add_argument(f"--{kind}_data_path_and_name_and_type", action="append", default=[])
+        parser.add_argument(f"--{kind}_shape_file", action="append", default=[])
+    parser.add_argument("--init_param", nargs="*", default=[])
+    return parser.parse_known_args(arguments)[0]
+
+
+def _data_errors(given: argparse.Namespace, values: Mapping[str, Any]) -> list[str]:
+    def everywhere(name: str) -> list[Any]:
+        return [*(values.get(name) or []), *getattr(given, name)]
+
+    errors: list[str] = []
+    sets = []
+    for kind in ("train", "valid"):
+        option = f"{kind}_data_path_and_name_and_type"
+        sets.append(parse_sources(f"--{option}", everywhere(option), errors))
+        errors += set_errors(kind, sets[-1], everywhere(f"{kind}_shape_file"))
+    if (values.get("encoder") or "precomputed") == "precomputed":
+        errors += feature_errors(sets)
+    return errors + checkpoint_errors(everywhere("init_param"))
+
+
+def _is_missing(path: Any) -> bool:
+    """Whether this is certainly a path, not a name of the hub, and not there."""
+    is_path = isinstance(path, str) and (path.startswith(("/", ".")) or path.count("/") > 1)
+    return is_path and not Path(path).exists()
+
+
+def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
+    """Find every mistake of a training's command line, of its YAML file and of its data.
+
+    Args:
+        arguments: the command line.
+        data: whether the data has to be there already.
+
+    Raises:
+        ConfigErrors: with all of them at once.
+        UserError: if the file is no YAML.
+    """
+    given = _parse(arguments)
+    values = read_yaml(given.config) if given.config else {}
+    for section in _SECTION_OPTIONS:
+        for word in getattr(given, section):
+            key, _, value = word.partition("=")
+            values[section] = {**(values.get(section) or {}), key: yaml.safe_load(value)}
+    known = OWN_OPTIONS | espnet_option_names()
+    named = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
+    errors = [
+        f"{prefix}{key}: unknown {what}; {did_you_mean(str(key), known)}"
+        for prefix, what, keys in (("", "key", values), ("--", "option", named))
+        for key in keys
+        if key not in known | {"config", "check"}
+    ]
+    try:
+        parse_slm_config(values)
+    except ConfigErrors as found:
+        errors += found.errors
+    model = (values.get("llm_conf") or {}).get("model")
+    if _is_missing(model):
+        errors.append(f"llm_conf.model: no such directory: {model}")
+    classes = (values.get("readout_conf") or {}).get("classes")
+    if classes is not None and not Path(classes).is_file():
+        errors.append(f"readout_conf.classes: no such file: {classes}")
+    if data:
+        errors += _data_errors(given, values)
+    if errors:
+        raise ConfigErrors(errors, str(given.config or "command line"))

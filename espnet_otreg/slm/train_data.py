@@ -1,0 +1,132 @@
+"""Check what a training reads before ESPnet is loaded: tables, archives, checkpoints."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from espnet_otreg.data.kaldi_dir import Row, scan_table
+from espnet_otreg.data.languages import ISO_639_1
+from espnet_otreg.files import read_json
+
+_SHOWN = 3  # faults of one kind; the rest is counted
+
+
+@dataclass(frozen=True)
+class Source:
+    """One ``path,name,type`` of ESPnet's data options."""
+
+    path: Path
+    name: str
+    kind: str
+
+
+def _limited(faults: Sequence[str]) -> list[str]:
+    more = [f"... and {len(faults) - _SHOWN} more like it"] if len(faults) > _SHOWN else []
+    return [*faults[:_SHOWN], *more]
+
+
+def parse_sources(option: str, values: Sequence[Any], errors: list[str]) -> list[Source]:
+    """The sources of one option; what is not ``path,name,type`` is added to ``errors``.
+
+    >>> parse_sources("--train_data", ["dump/text,text,text"], [])
+    [Source(path=PosixPath('dump/text'), name='text', kind='text')]
+    """
+    sources = []
+    for value in values:
+        words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+        if len(words) == 3:
+            sources.append(Source(Path(words[0]), words[1], words[2]))
+        else:
+            errors.append(f"{option}: expected path,name,type, found {value!r}")
+    return sources
+
+
+def _value_faults(source: Source, rows: Sequence[Row]) -> Iterator[str]:
+    """What is wrong with the values of one table."""
+    places: dict[str, bool] = {}
+    for row in rows:
+        where = f"{source.path}:{row.line}: utterance '{row.key}'"
+        if source.kind in ("kaldi_ark", "sound") and not row.value.endswith("|"):
+            # "a.ark:123" is a place in an archive.
+            place = row.value.rpartition(":")[0] if source.kind == "kaldi_ark" else row.value
+            if not places.setdefault(place, Path(place).is_file()):
+                yield f"{where}: there is no file {place or row.value!r}"
+        elif source.name == "text" and not row.value:
+            yield f"{where}: the transcript is empty"
+        elif source.name == "language" and row.value not in ISO_639_1:
+            yield f"{where}: unknown language {row.value!r}, give an ISO-639-1 code"
+
+
+def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> list[str]:
+    """The faults of one set's tables.
+
+    Args:
+        kind: ``train`` or ``valid``.
+        sources: of that set.
+        shapes: its files with the lengths of utterances.
+    """
+    option = f"--{kind}_data_path_and_name_and_type"
+    names = {source.name for source in sources}
+    errors = [
+        f"{option}: no data named '{name}'; add {example}"
+        for name, example in (("speech", "feats.scp,speech,kaldi_ark"), ("text", "text,text,text"))
+        if name not in names
+    ]
+    tables: list[tuple[Path, set[str]]] = []
+    for source in sources:
+        if not source.path.is_file():
+            errors.append(f"{source.path}: no such file; check {option}")
+            continue
+        rows, faults = scan_table(source.path)
+        errors += _limited(faults) + _limited(list(_value_faults(source, rows)))
+        tables.append((source.path, {row.key for row in rows}))
+    for path, keys in tables[1:]:
+        first, all_keys = tables[0]
+        odd = sorted(keys ^ all_keys)
+        errors += _limited([f"'{key}' is in only one of {first} and {path}" for key in odd])
+    for shape in map(Path, shapes):
+        if not shape.is_file():
+            errors.append(f"{shape}: no such file; check --{kind}_shape_file")
+        elif tables:
+            listed = {row.key for row in scan_table(shape)[0]}
+            odd = sorted(listed - tables[0][1])
+            errors += _limited([f"{shape}: '{key}' is not in {tables[0][0]}" for key in odd])
+    return errors
+
+
+def feature_errors(sets: Sequence[Sequence[Source]]) -> list[str]:
+    """Whether the precomputed features of all sets say what they are, and say the same."""
+    errors, found = [], {}
+    for sources in sets:
+        for source in sources:
+            description = source.path.parent / "feats.json"
+            if source.name != "speech" or not source.path.is_file():
+                continue
+            if not description.is_file():
+                errors.append(f"{description}: missing; extract features with stage 3")
+                continue
+            facts = read_json(description)
+            found[description] = (facts["dim"], facts.get("encoder_sha256"))
+    if len(set(found.values())) > 1:
+        errors.append(f"{' and '.join(map(str, found))} were made by different encoders")
+    return errors
+
+
+def checkpoint_errors(values: Sequence[str]) -> list[str]:
+    """Faults of ``--init_param FILE[:...]``; a checkpoint is a zip archive with its list at the
+    end, so that a file that was cut off is known without PyTorch.
+
+    >>> checkpoint_errors(["exp/none.pth:projector"])
+    ['--init_param: there is no file exp/none.pth']
+    """
+    errors = []
+    for path in (Path(value.partition(":")[0]) for value in values):
+        if not path.is_file():
+            errors.append(f"--init_param: there is no file {path}")
+        elif not zipfile.is_zipfile(path):
+            errors.append(f"--init_param: {path} is damaged or no checkpoint; train it again")
+    return errors

@@ -1,0 +1,136 @@
+"""Whisper as it comes, without any training: the row that a user would pick instead."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
+from transformers.utils import logging as transformers_logging
+
+from espnet_otreg.data.kaldi_dir import read_table, write_table
+from espnet_otreg.errors import UserError
+from espnet_otreg.files import lock_directory, read_json, write_json
+from espnet_otreg.models_offline.directory import model_directory, weights_sha256
+from espnet_otreg.progress import Progress
+from espnet_otreg.slm.waveform import SAMPLE_RATE, read_waveform
+
+_MAX_NEW_TOKENS = 224  # half of the decoder's window, as in Whisper's own transcription
+
+
+class ZeroShotWhisper:
+    """A Whisper model with its tokenizer, decoding greedily in a given language.
+
+    Args:
+        directory: local Hugging Face directory.
+        device: where it runs.
+    """
+
+    def __init__(self, directory: str | Path, device: str = "cpu") -> None:
+        transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()  # generate() warns about its own defaults
+        # Any: transformers types its modules loosely.
+        self.model: Any = WhisperForConditionalGeneration.from_pretrained(
+            directory, dtype=torch.float32
+        )
+        self.model.eval().to(device)
+        self.tokenizer = WhisperTokenizer.from_pretrained(directory)
+        self.extractor = WhisperFeatureExtractor.from_pretrained(directory)
+
+    def languages(self) -> set[str]:
+        """The codes that the model knows."""
+        return {token.strip("<|>") for token in self.model.generation_config.lang_to_id}
+
+    @torch.inference_mode()
+    def transcribe(self, waveforms: Sequence[Any], language: str) -> list[str]:
+        """Greedy transcripts of waveforms (N,) at 16 kHz, each filled up to 30 s."""
+        features = self.extractor(
+            list(waveforms), sampling_rate=SAMPLE_RATE, return_tensors="pt"
+        ).input_features
+        tokens = self.model.generate(
+            features.to(self.model.device),
+            language=language,
+            task="transcribe",
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=_MAX_NEW_TOKENS,
+        )
+        return [text.strip() for text in self.tokenizer.batch_decode(tokens, True)]
+
+
+def _chunks(data: Path, size: int) -> list[tuple[str, list[str]]]:
+    """(language, utterances) of equal language and similar length, ``size`` at most."""
+    languages = read_table(data / "utt2lang")
+    waves = read_table(data / "wav.scp")
+    if languages.keys() != waves.keys():
+        odd = min(languages.keys() ^ waves.keys())
+        raise UserError(f"'{odd}' is in only one of wav.scp and utt2lang", str(data))
+    chunks = []
+    for language in sorted(set(languages.values())):
+        keys = [key for key in waves if languages[key] == language and Path(waves[key]).is_file()]
+        keys.sort(key=lambda key: (Path(waves[key]).stat().st_size, key))
+        chunks += [(language, keys[n : n + size]) for n in range(0, len(keys), size)]
+    missing = [key for key in waves if not Path(waves[key]).is_file()]
+    if missing:
+        raise UserError("the audio file is missing", f"utterance {missing[0]}")
+    return chunks
+
+
+def decode_baseline(
+    data: str, output: str, model: str, batch_size: int = 8, device: str = "cpu"
+) -> None:
+    """Transcribe a data directory into ``<output>/text``; an interrupted run goes on.
+
+    Args:
+        data: directory with wav.scp (16 kHz mono, at most 30 s each) and utt2lang.
+        output: directory for ``text`` and ``decode.json``.
+        model: a Whisper directory or hub name.
+        batch_size: utterances decoded together.
+        device: where the model runs.
+
+    Raises:
+        UserError: for defective recordings and for languages that the model does not know.
+    """
+    start = time.monotonic()
+    waves = read_table(Path(data) / "wav.scp")
+    chunks = _chunks(Path(data), batch_size)
+    directory = model_directory(model)
+    digest = weights_sha256(directory)
+    whisper = ZeroShotWhisper(directory, device)
+    unknown = sorted({language for language, _ in chunks} - whisper.languages())
+    if unknown:
+        raise UserError(f"Whisper does not know the language '{unknown[0]}'", f"{data}/utt2lang")
+    hypotheses: dict[str, str] = {}
+    progress = Progress("whisper", len(waves), "utterances")
+    with lock_directory(output):
+        parts = []
+        for language, keys in chunks:
+            about = repr((digest, language, [(key, waves[key]) for key in keys]))
+            name = hashlib.sha256(about.encode()).hexdigest()[:16]
+            parts.append(Path(output) / "parts" / f"{name}.json")
+            if not parts[-1].is_file():
+                batch = [_read(waves[key], key) for key in keys]
+                texts = whisper.transcribe(batch, language)
+                write_json(parts[-1], dict(zip(keys, texts, strict=True)))
+            hypotheses |= read_json(parts[-1])
+            progress.advance(len(keys))
+        write_table(Path(output) / "text", hypotheses)
+        about_run = {"model": model, "model_sha256": digest, "utterances": len(hypotheses)}
+        write_json(Path(output) / "decode.json", about_run)
+    progress.close()
+    print(f"{output}/text: {len(hypotheses)} utterances in {time.monotonic() - start:.0f} s")
+
+
+def _read(path: str, utterance: str) -> Any:
+    waveform = read_waveform(path, utterance)
+    if len(waveform) > 30 * SAMPLE_RATE:
+        raise UserError(
+            f"the recording lasts {len(waveform) / SAMPLE_RATE:.1f} s, Whisper takes 30 s",
+            f"utterance {utterance} ({path})",
+            "cut or remove it",
+        )
+    return waveform

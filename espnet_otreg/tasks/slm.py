@@ -1,0 +1,143 @@
+"""The ESPnet2 task: from YAML to objects, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from espnet2.tasks.abs_task import AbsTask, optim_classes
+from espnet2.train.collate_fn import CommonCollateFn
+from espnet2.utils.nested_dict_action import NestedDictAction
+from espnet2.utils.types import str2bool, str_or_none
+
+from espnet_otreg.errors import UserError
+from espnet_otreg.files import read_json
+from espnet_otreg.slm.build import build_model
+from espnet_otreg.slm.checkpoint import naming_checkpoint
+from espnet_otreg.slm.config import SECTIONS, parse_slm_config
+from espnet_otreg.slm.model import SpokenLanguageModel
+from espnet_otreg.tasks.preprocessor import SLMPreprocessor
+from espnet_otreg.tasks.summary import describe
+from espnet_otreg.tasks.trainer import SLMTrainer
+
+_CLASSES = ("encoder", "frontend", "specaug", "normalize", "projector")
+
+
+def features_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Size and frame length of precomputed features, from ``feats.json`` beside ``feats.scp``.
+
+    Raises:
+        UserError: if there is no such file.
+    """
+    for path, name, _ in args.train_data_path_and_name_and_type:
+        if name == "speech":
+            description = Path(path).parent / "feats.json"
+            if not description.is_file():
+                raise UserError("missing", str(description), "extract features with stage 3")
+            facts = read_json(description)
+            return {"input_size": facts["dim"], "frame_seconds": facts["frame_seconds"]}
+    raise UserError(
+        "no data named 'speech'",
+        "--train_data_path_and_name_and_type",
+        "add dump/features/train/feats.scp,speech,kaldi_ark",
+    )
+
+
+class SLMTask(AbsTask):
+    """Training of a spoken language model: speech encoder -> projector -> causal LLM."""
+
+    num_optimizers = 1
+    trainer = SLMTrainer
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """The options of this task, beside ESPnet's own."""
+        group = parser.add_argument_group("Spoken language model")
+        defaults = {"encoder": "precomputed", "projector": "stack_transformer"}
+        for name in _CLASSES:
+            group.add_argument(f"--{name}", type=str_or_none, default=defaults.get(name))
+            group.add_argument(f"--{name}_conf", action=NestedDictAction, default={})
+        for name in SECTIONS:
+            default = {"extract_feats_in_collect_stats": False} if name == "model_conf" else {}
+            group.add_argument(f"--{name}", action=NestedDictAction, default=default)
+        group.add_argument(
+            "--regularizers", type=yaml.safe_load, default=[], help="list of {name: {key: value}}"
+        )
+        group.add_argument(
+            "--train", nargs="*", default=[], help="regular expressions of parameters to train"
+        )
+        group.add_argument(
+            "--freeze", nargs="*", default=[], help="regular expressions of parameters to freeze"
+        )
+        group.add_argument(
+            "--sanity",
+            type=str2bool,
+            default=False,
+            help="before training, check that ten utterances can be learnt by heart",
+        )
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        """Train; what does not fit the model is named after the checkpoint it comes from."""
+        with naming_checkpoint(" ".join(args.init_param)):
+            super().main_worker(args)
+
+    @classmethod
+    def build_collate_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> Callable[
+        [Collection[tuple[str, dict[str, np.ndarray]]]],
+        tuple[list[str], dict[str, torch.Tensor]],
+    ]:
+        """Zero padding for speech, -1 for ids."""
+        return CommonCollateFn(float_pad_value=0.0, int_pad_value=-1)
+
+    @classmethod
+    def build_preprocess_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]]:
+        """Tokenisation with the LLM's own tokenizer."""
+        return SLMPreprocessor(train, args.llm_conf["model"])
+
+    @classmethod
+    def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        """Speech, and text in training."""
+        return ("speech",) if inference else ("speech", "text")
+
+    @classmethod
+    def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        """The language of each utterance."""
+        return ("language",)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> SpokenLanguageModel:
+        """The model that the arguments describe.
+
+        The size of precomputed features is noted in ``args``, hence in the ``config.yaml`` that
+        ESPnet saves, so that inference needs no training data.
+        """
+        if args.encoder == "precomputed" and "input_size" not in args.encoder_conf:
+            args.encoder_conf = {**args.encoder_conf, **features_of(args)}
+        model = build_model(parse_slm_config(vars(args)))
+        print(describe(model), flush=True)
+        cls.trainer.sanity = getattr(args, "sanity", False)
+        return model
+
+    @classmethod
+    def build_optimizers(
+        cls, args: argparse.Namespace, model: torch.nn.Module
+    ) -> list[torch.optim.Optimizer]:
+        """One optimiser over the trainable parameters only: frozen weights need no state.
+
+        Raises:
+            UserError: if nothing is trainable.
+        """
+        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if not trainable:
+            raise UserError("no parameter is trainable", "train, freeze", "correct the patterns")
+        return [optim_classes[args.optim](trainable, **args.optim_conf)]

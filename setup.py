@@ -1,0 +1,70 @@
+"""The package espnet_otreg: what it needs, in the version ranges that its tests ran with."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "espnet_otreg/__init__.py").read_text())
+
+# sentencepiece and torch follow espnet, which pins the first and leaves out torch 2.12.
+REQUIREMENTS = [
+    "espnet[train]>=202611,<202612",
+    "torch>=2.11,!=2.12.*,<2.15",
+    "transformers>=5,<6",
+    "tokenizers>=0.22,<1",
+    "huggingface_hub>=1,<3",
+    "peft>=0.21,<1",
+    "sentencepiece>=0.2.1,<0.3",
+    "numpy>=2.0,<3",
+    "scipy>=1.14,<2",
+    "kaldiio>=2.18,<3",
+    "soundfile>=0.13,<1",
+    "av>=19,<20",
+    "soxr>=1,<2",
+    "jiwer>=4,<5",
+    "num2words>=0.5.14,<0.6",
+    "whisper-normalizer>=0.1.15,<0.2",
+    "gguf>=0.19,<1",
+    "PyYAML>=6,<7",
+    "tqdm>=4.64,<5",
+    "setuptools>=77.0.3,<82",
+]
+REPORT = ["matplotlib>=3.10,<4"]
+SPEECH_SYNTHESIS = ["py-nanotts>=0.1.1,<0.2"]  # reads the Italian out-of-domain set
+EXTRAS = {
+    "report": REPORT,
+    "demo": REPORT + SPEECH_SYNTHESIS,
+    "test": [
+        *SPEECH_SYNTHESIS,
+        "pytest>=9,<10",
+        "pytest-timeout>=2.4,<3",
+        "pytest-xdist>=3.8,<4",
+        "hypothesis>=6.150,<7",
+        "packaging>=24,<27",
+        "POT>=0.9.6,<0.10",
+        "kaldialign>=0.12,<0.13",
+        "ruff>=0.17,<0.18",
+        "mypy>=2.4,<3",
+    ],
+}
+
+setup(
+    name="espnet_otreg",
+    version=VERSION[1],
+    description="Optimal transport across the life of a spoken language model, for ESPnet2",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.12,<3.14",
+    packages=find_packages(include=["espnet_otreg", "espnet_otreg.*"]),
+    install_requires=REQUIREMENTS,
+    extras_require=EXTRAS,
+    # Regularizers of other packages register themselves in the entry-point group
+    # "espnet_otreg.regularizers"; ours need no entry.
+    classifiers=[
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Multimedia :: Sound/Audio :: Speech",
+    ],
+)

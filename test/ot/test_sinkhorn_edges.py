@@ -1,0 +1,73 @@
+"""Sinkhorn: precision, determinism, broken numbers and refused arguments."""
+
+import pytest
+import torch
+
+from espnet_otreg.ot import sinkhorn
+
+
+@pytest.mark.parametrize(("epsilon", "factor"), [(0.1, 1), (0.02, 1), (0.002, 1), (0.1, 20)])
+def test_float32_follows_float64(random_cost, epsilon, factor):
+    cost = factor * random_cost(4, 60, 20, dtype=torch.float32)
+    low = sinkhorn(cost, epsilon=epsilon, max_iterations=100, tolerance=0.0)
+    high = sinkhorn(cost.double(), epsilon=epsilon, max_iterations=100, tolerance=0.0)
+    assert (low.coupling - high.coupling).abs().sum((1, 2)).max() < 2e-4
+
+
+def test_is_deterministic_and_draws_no_random_number(random_cost):
+    cost = random_cost(2, 5, 4)
+    state = torch.get_rng_state()
+    first = sinkhorn(cost).coupling
+    assert torch.equal(first, sinkhorn(cost).coupling)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_nan_stays_in_its_problem_and_ends(random_cost):
+    cost = random_cost(2, 5, 4)
+    cost[0, 0, 0] = torch.nan
+    cost.requires_grad_()
+    solution = sinkhorn(cost)
+    assert solution.linear_cost[0].isnan() and solution.linear_cost[1].isfinite()
+    assert solution.converged.tolist() == [False, True]
+    solution.linear_cost.sum().backward()
+    assert cost.grad is not None and cost.grad[1].isfinite().all()
+
+
+def test_solution_is_frozen(random_cost):
+    solution = sinkhorn(random_cost(1, 2, 2))
+    with pytest.raises(AttributeError):
+        solution.coupling = None  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epsilon": 0.0}, "epsilon"),
+        ({"epsilon": float("nan")}, "epsilon"),
+        ({"max_iterations": 0}, "max_iterations"),
+        ({"tolerance": -1.0}, "tolerance"),
+        ({"source_relaxation": 0.0}, "relaxation"),
+        ({"gradient": "implict"}, "gradient"),
+        ({"source_mask": torch.ones(1, 3).bool()}, "source_mask"),
+        ({"target_mask": torch.ones(1, 2)}, "target_mask: expected bool"),
+        ({"target_mass": torch.tensor([[1.5, -0.5]])}, "target_mass: masses"),
+        ({"target_mass": torch.tensor([[torch.nan, 1.0]])}, "target_mass: masses"),
+        ({"target_mass": torch.tensor([[0.5, 0.6]])}, "unequal totals in problem 0"),
+        (
+            {"target_mass": torch.tensor([[0.5, 0.5]]).requires_grad_(), "gradient": "envelope"},
+            "masses",
+        ),
+    ],
+)
+def test_rejects_what_it_cannot_solve(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        sinkhorn(torch.ones(1, 2, 2), **arguments)
+    with pytest.raises(ValueError, match="cost"):
+        sinkhorn(torch.ones(2, 2))
+
+
+def test_unequal_totals_are_fine_if_a_marginal_is_relaxed(random_cost):
+    mass = torch.full((1, 4), 0.5)
+    settings = {"target_mass": mass, "source_relaxation": 1.0, "max_iterations": 500}
+    solution = sinkhorn(random_cost(1, 3, 4), **settings)
+    assert solution.converged.all() and 1 < solution.coupling.sum() <= 2.0001

@@ -1,0 +1,235 @@
+"""RESULTS.md says what the score files say, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from espnet_otreg.errors import UserError
+from espnet_otreg.files import read_json, write_json
+from espnet_otreg.report.collect import collect
+from espnet_otreg.report.layout import System, find_experiment
+from espnet_otreg.report.render import compact, headline, markdown
+from espnet_otreg.report.results_md import rewrite_between_markers
+from espnet_otreg.report.write import publish, write_report
+from espnet_otreg.scoring.rows import load_row, macro_rate
+
+MakeExperiment = Callable[..., Path]
+
+
+def _report(directory: Path, **expected: list) -> tuple[str, dict]:
+    output = directory / "report"
+    experiment = find_experiment(directory, **expected)
+    write_report(experiment, output, "Preset mini", "./run.sh --seeds '1 2'")
+    text = (output / "results.md").read_text(encoding="utf-8")
+    return text, read_json(output / "results.json")
+
+
+def _table(text: str, title: str) -> dict[str, list[str]]:
+    """Cells of a Markdown table by its first column."""
+    lines = text.split(f"**{title}**\n\n")[1].split("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
+    return {row[0]: row[1:] for row in cells}
+
+
+def test_every_system_has_its_row_with_the_numbers_of_its_scores(
+    make_experiment: MakeExperiment,
+) -> None:
+    directory = make_experiment()
+    text, results = _report(directory)
+    table = _table(text, "Macro over languages (%)")
+    assert list(table) == [
+        "SFT, no speech (floor)",
+        "pretrained projector, CTC read-out",
+        "SFT, CTC read-out",
+        "control, CTC read-out",
+        "OTReg, CTC read-out",
+        "SFT, LLM",
+        "control, LLM",
+        "OTReg, LLM *",
+    ]
+    files = [
+        directory / f"otreg_s{seed}/llm/{name}/scoring/score.json"
+        for seed in (1, 2)
+        for name in ("test", "ood")
+    ]
+    row = load_row("x", files)
+    expected = macro_rate(row.group("in_domain"), "wer")
+    assert table["OTReg, LLM *"][0].startswith(f"{expected:.1f} ±")
+    entry = next(r for r in results["rows"] if r["name"] == "OTReg, LLM")
+    assert entry["groups"]["in_domain"]["wer"]["macro"] == pytest.approx(expected, abs=1e-4)
+    assert len(entry["groups"]["in_domain"]["wer"]["seeds"]) == 2
+    low, high = entry["groups"]["in_domain"]["wer"]["interval"]
+    assert low < expected < high
+
+
+def test_languages_domains_and_synthetic_speech_are_kept_apart(
+    make_experiment: MakeExperiment,
+) -> None:
+    text, results = _report(make_experiment())
+    assert "it (synth.)" in text and "it pico_synthetic (synthetic)" in text
+    sets = results["rows"][0]["groups"]
+    assert list(sets["out_of_domain"]["wer"]["sets"]) == ["en drascula"]
+    assert list(sets["synthetic"]["wer"]["sets"]) == ["it pico_synthetic (synthetic)"]
+
+
+def test_the_row_and_the_mode_are_chosen_on_dev_alone(make_experiment: MakeExperiment) -> None:
+    directory = make_experiment()
+    text, results = _report(directory)
+    assert results["chosen_on_dev"] == "OTReg, LLM"
+    assert results["primary_mode"] == "llm"
+    # Exchange the development scores of two systems: the choice follows, the test does not matter.
+    for seed in (1, 2):
+        one = directory / f"otreg_s{seed}/llm/dev/scoring/score.json"
+        other = directory / f"sft_s{seed}/ctc/dev/scoring/score.json"
+        contents = one.read_bytes(), other.read_bytes()
+        one.write_bytes(contents[1])
+        other.write_bytes(contents[0])
+    _, results = _report(directory)
+    assert results["chosen_on_dev"] == "SFT, CTC read-out"
+
+
+def test_the_primary_comparison_is_otreg_against_its_control(
+    make_experiment: MakeExperiment,
+) -> None:
+    text, results = _report(make_experiment())
+    primary = results["primary"]
+    assert (primary["a"], primary["b"]) == ("control", "OTReg")
+    macro = primary["differences"][0]
+    assert macro["set"] == "macro out-of-domain" and macro["measure"] == "wer"
+    assert macro["b"] < macro["a"] and macro["outcome"] == "better" and len(macro["seeds"]) == 2
+    assert "OTReg is better than control: WER" in text
+    assert "95 % interval" in text and "Holm p" in text and "detectable" in text
+    assert "Resampled by sentence" in text
+    assert "control and OTReg were trained with differ in: `regularizers`." in text
+    others = {(c["mode"], c["a"], c["b"]) for c in results["secondary"]}
+    assert others == {
+        ("llm", "SFT", "control"),
+        ("ctc", "control", "OTReg"),
+        ("ctc", "SFT", "control"),
+    }
+
+
+def test_what_is_missing_is_said(make_experiment: MakeExperiment) -> None:
+    directory = make_experiment(leave_out=("otreg_s2/llm/ood", "sft_s1/ctc/dev", "sft_s2/ctc/dev"))
+    text, results = _report(directory, arms=["sft", "control", "otreg", "otreg_ctc"])
+    missing = text.split("### Missing or limited")[1]
+    for sentence in (
+        "Whisper zero-shot: not run, or not scored on all test sets.",
+        "OTReg, LLM: no scores of seed 2.",
+        "OTReg + CTC, LLM: not run, or not scored on all test sets.",
+        "SFT, wrong speech (floor): not run, or not scored on all test sets.",
+        "OTReg: modality gap and retrieval measured for 0 of 2 seeds.",
+    ):
+        assert f"- {sentence}" in missing
+        assert sentence in results["missing"]
+    # One seed is left for the comparison, and it is compared with the same seed of the control.
+    assert len(results["primary"]["differences"][0]["seeds"]) == 1
+
+
+def test_one_seed_is_no_claim(make_experiment: MakeExperiment) -> None:
+    text, _ = _report(make_experiment(seeds=(1,)))
+    assert "One seed only" in text
+
+
+def test_without_a_complete_row_there_is_no_report(make_experiment: MakeExperiment) -> None:
+    directory = make_experiment(seeds=(1,))
+    for score in directory.glob("*/*/ood/scoring/score.json"):
+        score.unlink()
+    with pytest.raises(UserError, match="no system was scored on all test sets"):
+        _report(directory)
+    with pytest.raises(UserError, match="no training run in it"):
+        find_experiment(directory / "otreg_s1")
+
+
+def test_floors_belong_to_the_arm_that_was_decoded_so(make_experiment: MakeExperiment) -> None:
+    experiment = find_experiment(make_experiment(), modes=["llm", "llm_no_speech"])
+    assert experiment.modes == ("llm",)
+    systems = experiment.systems()
+    assert System("sft", "llm_no_speech") in systems and System("sft", "llm_shuffled") in systems
+    assert len(systems) == len(set(systems))
+
+
+def test_provenance(make_experiment: MakeExperiment, data_dirs: dict[str, Path]) -> None:
+    directory = make_experiment()
+    write_json(directory / "otreg_s1" / ".done", {"seconds": 61.5})
+    write_json(directory / "otreg_s1/joint/test/status.json", {"joint_weights": {"weight": 0.35}})
+    record = directory / "split.json"
+    experiment = find_experiment(directory)
+    report = collect(experiment, "./run.sh", list(data_dirs.values()), None)
+    splits = {split["set"]: split for split in report.splits}
+    assert splits["test"]["by_set"] == {"en core_sounds": 40, "it core_sounds": 40}
+    sets = {
+        "dev": {"sha256": splits["dev"]["sha256"], "utterances": 60},
+        "test": {"sha256": "0" * 64, "utterances": 80},
+        "ood": {"sha256": "0" * 64, "utterances": 3000},
+    }
+    write_json(record, {"sets": sets})
+    report = collect(experiment, "./run.sh", list(data_dirs.values()), record)
+    assert [split["record"] for split in report.splits] == [
+        "as recorded",
+        "DIFFERS from the record",
+        "part of the recorded 3000",
+    ]
+    run = next(run for run in report.runs if (run["arm"], run["seed"]) == ("OTReg", 1))
+    assert (run["steps"], run["seconds"], run["joint_weight"]) == (150, 61.5, 0.35)
+    assert run["regularizers"] == "otreg (0.3)"
+    text = markdown(report, "Preset mini", [])
+    for word in ("python", "espnet", "torch", "git commit", "processor", "otreg-basic-v1"):
+        assert word in text
+    assert run["config_sha256"][:12] in text and splits["test"]["sha256"][:16] in text
+
+
+def test_results_of_several_experiments_share_a_file(
+    make_experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    directory = make_experiment(seeds=(1,))
+    results, readme = tmp_path / "RESULTS.md", tmp_path / "README.md"
+    readme.write_text("# A\n<!-- results: mini -->\nold\n<!-- end of results -->\nend\n")
+    for name in ("pretrained", "mini", "mini"):
+        directory = directory.rename(directory.with_name(name))
+        written = write_report(find_experiment(directory), directory / "report", name, "./run.sh")
+        publish(written, f"Preset {name}", results, readme, None)
+        assert ("old" in readme.read_text()) == (name == "pretrained")
+    text = results.read_text(encoding="utf-8")
+    assert re.findall("^## .*", text, re.M) == ["## Preset mini", "## Preset pretrained"]
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", text):
+        assert (tmp_path / path).is_file()
+    shown = readme.read_text(encoding="utf-8")
+    assert shown.startswith("# A\n<!-- results: mini -->\n**Macro") and shown.endswith("end\n")
+    assert "OTReg is better than control" in shown
+
+
+def test_a_readme_without_the_end_of_the_results_stays_as_it_is() -> None:
+    with pytest.raises(UserError, match="put <!-- results: mini --> and <!-- end of results -->"):
+        rewrite_between_markers("<!-- results: mini -->\n", "mini", "new", "README.md")
+
+
+def test_a_mean_over_fewer_test_sets_is_left_out(make_experiment: MakeExperiment) -> None:
+    directory = make_experiment(seeds=(1,))
+    whole = find_experiment(directory).row(System("otreg", "llm"), [1], ["test", "ood"])
+    part = find_experiment(directory).row(System("control", "llm"), [1], ["test"])
+    lines = {line[0]: line for line in headline([whole, part]).lines}
+    assert lines["control, LLM"][3:] == ("-",) * 4 and "±" in lines["OTReg, LLM"][3]
+    cells = {line[0]: line for line in compact([whole, part]).lines}
+    assert cells["control, LLM"][2].endswith("/ -") and cells["OTReg, LLM"][2].endswith("s")
+
+
+def test_the_command_line_prints_the_table(
+    make_experiment: MakeExperiment, data_dirs: dict[str, Path], tmp_path: Path
+) -> None:
+    directory = make_experiment(seeds=(1,))
+    command = [sys.executable, "-m", "espnet_otreg.bin.slm_report", "--exp", str(directory)]
+    command += ["--output", str(tmp_path / "report"), "--results_md", str(tmp_path / "RESULTS.md")]
+    command += ["--command", "./run.sh", "--data_dir", *map(str, data_dirs.values())]
+    run = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert "WER (%) by language" in run.stdout and "OTReg, LLM" in run.stdout
+    assert run.stdout == (tmp_path / "report/table.txt").read_text(encoding="utf-8")
+    assert "`./run.sh`" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
+    json.loads((tmp_path / "report/results.json").read_text())

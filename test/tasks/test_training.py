@@ -1,0 +1,166 @@
+"""Real trainings of a tiny model through the command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_training import TinyTraining
+
+from espnet_otreg.slm.build import load_model
+
+
+def _same(first: Any, second: Any) -> bool:
+    if torch.is_tensor(first):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(_same(first[k], second[k]) for k in first)
+    if isinstance(first, list):
+        return len(first) == len(second) and all(map(_same, first, second))
+    return bool(first == second)
+
+
+def _checkpoint(directory: Path) -> dict[str, Any]:
+    content = torch.load(directory / "checkpoint.pth", weights_only=False)
+    return {key: content[key] for key in ("model", "optimizers")}
+
+
+@pytest.fixture(scope="session")
+def four_epochs(tiny_training: TinyTraining, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training of four epochs in one go."""
+    directory = tmp_path_factory.mktemp("exp") / "whole"
+    run = tiny_training.train(directory, "--max_epoch", "4")
+    assert run.returncode == 0, run.stderr[-2000:]
+    return directory
+
+
+def test_the_log_says_what_is_trained_and_how_it_goes(
+    tiny_training: TinyTraining, tmp_path: Path
+) -> None:
+    run = tiny_training.train(tmp_path / "exp", "--max_epoch", "1", "--log_interval", "1")
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "trainable parameters by module" in run.stdout and "memory" in run.stdout
+    for statistic in ("otreg_cost", "otreg_plan_entropy", "otreg_marginal_error", "ctc=",
+                      "otreg_iterations", "otreg_best_cosine", "otreg_anchor_mass",
+                      "ce_shuffled_speech"):  # fmt: skip
+        assert statistic in run.stderr, statistic
+
+
+def test_two_epochs_and_two_more_equal_four(
+    tiny_training: TinyTraining, four_epochs: Path, tmp_path: Path
+) -> None:
+    for epochs in ("2", "4"):
+        run = tiny_training.train(tmp_path / "exp", "--max_epoch", epochs, "--resume", "true")
+        assert run.returncode == 0, run.stderr[-2000:]
+    assert _same(_checkpoint(tmp_path / "exp"), _checkpoint(four_epochs))
+
+
+def test_training_goes_on_after_kill_minus_nine(
+    tiny_training: TinyTraining, four_epochs: Path, tmp_path: Path
+) -> None:
+    command = tiny_training.command(tmp_path / "exp", "--max_epoch", "4", "--resume", "true")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "exp/checkpoint.pth").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run = tiny_training.train(tmp_path / "exp", "--max_epoch", "4", "--resume", "true")
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert _same(_checkpoint(tmp_path / "exp"), _checkpoint(four_epochs))
+
+
+def test_the_trained_model_loads_without_its_training_data(four_epochs: Path) -> None:
+    model = load_model(four_epochs)
+    speech = torch.randn(1, 12, 16)
+    with torch.inference_mode():
+        embeddings = model.encode(speech, torch.tensor([12]))
+    assert embeddings.values.shape == (1, 6, 32)
+    (checkpoint,) = four_epochs.glob("4epoch.pth")
+    keys = torch.load(checkpoint).keys()
+    assert all(key.startswith(("projector.", "readout.")) or "lora_" in key for key in keys)
+
+
+def test_two_processes_train_like_one(
+    tiny_training: TinyTraining, four_epochs: Path, tmp_path: Path
+) -> None:
+    # The same eight utterances a step, four in each process.
+    deterministic = {
+        "projector_conf": {"stack": 2, "layers": 1, "width": 24, "heads": 4, "dropout": 0.0},
+        "llm_conf": {"adapter": "lora", "lora_rank": 2, "lora_dropout": 0.0},
+        "optim": "sgd",
+        "optim_conf": {"lr": 0.1},
+    }
+    alone = tiny_training.train(tmp_path / "one", "--max_epoch", "1", config=deterministic)
+    assert alone.returncode == 0, alone.stderr[-2000:]
+    initial = f"file://{tmp_path}/rendezvous"
+    processes = [
+        subprocess.Popen(
+            tiny_training.command(
+                tmp_path / "two", "--max_epoch", "1", "--ngpu", "0", "--dist_backend", "gloo",
+                "--multiprocessing_distributed", "false", "--dist_world_size", "2",
+                "--dist_rank", str(rank), "--dist_init_method", initial,
+                config=deterministic,
+            ),
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    errors = [process.communicate(timeout=240)[1] for process in processes]
+    assert all(process.returncode == 0 for process in processes), errors[0][-2000:] + errors[1]
+    one, two = (_checkpoint(tmp_path / name)["model"] for name in ("one", "two"))
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, rtol=1e-4, atol=1e-5, msg=key)
+
+
+def test_a_second_run_in_the_same_directory_is_refused(
+    tiny_training: TinyTraining, tmp_path: Path
+) -> None:
+    from espnet_otreg.files import lock_directory
+
+    with lock_directory(tmp_path / "exp"):
+        run = tiny_training.train(tmp_path / "exp", "--max_epoch", "1")
+    assert run.returncode == 1
+    assert "another run" in run.stderr.splitlines()[-1]
+
+
+def test_sanity_passes_on_learnable_data_and_leaves_the_model_alone(
+    tiny_training: TinyTraining, four_epochs: Path, tmp_path: Path
+) -> None:
+    run = tiny_training.train(tmp_path / "exp", "--max_epoch", "4", "--sanity", "true")
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "sanity: loss on ten utterances" in run.stdout
+    assert _same(_checkpoint(tmp_path / "exp"), _checkpoint(four_epochs))
+
+
+def test_all_mistakes_of_a_configuration_in_two_seconds(
+    tiny_training: TinyTraining, tmp_path: Path
+) -> None:
+    config = {
+        "projektor": "stack_mlp",
+        "regularizers": [{"otrge": {}}, {"ctc": {"weigth": 1}}],
+        "llm_conf": {"adapter": "lora", "lora_rank": 0},
+        "max_epochs": 3,
+        "train": ["("],
+    }
+    command = tiny_training.command(tmp_path / "exp", "--check", config=config)
+    started = time.monotonic()
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    seconds = time.monotonic() - started
+    assert run.returncode == 1 and len(run.stderr.splitlines()) == 1
+    for part in ("6 configuration errors", "did you mean 'projector'", "did you mean 'otreg'",
+                 "did you mean 'weight'", "lora_rank: must be positive",
+                 "did you mean 'max_epoch'", "not a regular expression"):  # fmt: skip
+        assert part in run.stderr, (part, run.stderr)
+    # No import of torch or ESPnet, each of which alone takes longer than this on a slow machine.
+    assert "torch" not in run.stderr and seconds < 60

@@ -1,0 +1,242 @@
+"""The rules of the house: who imports what, how long files are, what every function explains."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "espnet_otreg"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+MAXIMUM_LINES = 350
+
+# Files that may import espnet2, which takes 10 seconds and 1 GB.
+ESPNET_PLACES = ("tasks/", "slm/model.py", "slm/encoders.py")
+HEAVY = ("espnet2", "espnet", "torch", "torchaudio", "transformers", "peft", "triton")
+
+
+def tracked_files() -> list[Path]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
+    ).stdout
+    return [ROOT / name for name in listing.split("\0") if name and (ROOT / name).is_file()]
+
+
+def imports(path: Path, only_at_import: bool = False) -> Iterator[str]:
+    """Dotted names of what a file imports; those inside functions and TYPE_CHECKING on request."""
+
+    def walk(node: ast.AST) -> Iterator[str]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from (alias.name for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                yield child.module or ""
+            elif only_at_import and isinstance(child, (ast.FunctionDef, ast.Lambda)):
+                continue
+            elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                continue  # never run: for type checkers
+            else:
+                yield from walk(child)
+
+    yield from walk(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def short(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def test_ot_imports_torch_and_the_standard_library_only() -> None:
+    allowed = {*sys.stdlib_module_names, "torch"}
+    strangers = [
+        f"{short(path)}: {name}"
+        for path in (PACKAGE / "ot").rglob("*.py")
+        for name in imports(path)
+        if name.split(".")[0] not in allowed and not name.startswith("espnet_otreg.ot")
+    ]
+    assert strangers == []
+
+
+def test_scoring_and_data_name_no_heavy_package() -> None:
+    found = [
+        f"{short(path)}: {name}"
+        for package in ("scoring", "data")
+        for path in (PACKAGE / package).rglob("*.py")
+        for name in imports(path)
+        if name.split(".")[0] in HEAVY
+    ]
+    assert found == []
+
+
+def test_espnet_is_imported_in_its_places_only() -> None:
+    found = [
+        short(path)
+        for path in MODULES
+        for name in imports(path)
+        if name.split(".")[0] in ("espnet", "espnet2") and not short(path).startswith(ESPNET_PLACES)
+    ]
+    assert found == []
+
+
+def test_command_lines_import_nothing_heavy_before_main() -> None:
+    found = [
+        f"{short(path)}: {name}"
+        for path in (PACKAGE / "bin").glob("*.py")
+        for name in imports(path, only_at_import=True)
+        if name.split(".")[0] in HEAVY
+    ]
+    assert found == []
+
+
+def module_name(path: Path) -> str:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+@pytest.mark.parametrize(
+    "places",
+    [["scoring/*.py"], ["data/*.py"], ["bin/*.py"], ["config.py", "slm/config.py"]],
+    ids=["scoring", "data", "bin", "config"],
+)
+def test_light_modules_load_nothing_heavy(places: list[str]) -> None:
+    names = [module_name(path) for place in places for path in sorted(PACKAGE.glob(place))]
+    assert names
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        f"print(*(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    assert run.stdout.split() == []
+
+
+def test_a_configuration_is_checked_without_torch() -> None:
+    code = (
+        "import sys\n"
+        "from espnet_otreg.regularizers import parse_regularizers\n"
+        "parse_regularizers([{'otreg': {'weight': 0.3}}, {'ctc': {'weight': 0.3}}])\n"
+        f"print(*(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    assert run.stdout.split() == []
+
+
+def test_files_are_short() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in tracked_files()
+        if path.suffix in (".py", ".sh", ".pl")
+    }
+    assert {name: n for name, n in lengths.items() if n > MAXIMUM_LINES} == {}
+
+
+def public_functions(path: Path) -> Iterator[ast.FunctionDef]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+
+
+# What an example can write in a line. A file, a model or a half-made result takes a test instead.
+PLAIN_TYPES = set("str int float bool bytes None list dict tuple set Sequence Mapping".split())
+PLAIN_TYPES |= {"Iterable", "Iterator", "Collection", "Literal", "Tensor"}
+FILE_PARAMETERS = {"path", "paths", "directory", "output", "data", "file", "model", "source"}
+FILE_PARAMETERS |= {"variables"}  # of a checkpoint
+
+
+def takes_plain_values(function: ast.FunctionDef) -> bool:
+    parameters = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    annotations = [function.returns, *(parameter.annotation for parameter in parameters)]
+    types = {
+        node.id
+        for annotation in annotations
+        for node in ast.walk(annotation or ast.Constant(None))
+        if isinstance(node, ast.Name)
+    }
+    names = {parameter.arg for parameter in parameters}
+    does_something = isinstance(function.returns, ast.Constant)  # and returns None
+    plain = types <= PLAIN_TYPES and not names & FILE_PARAMETERS
+    return bool(parameters) and plain and not does_something
+
+
+def test_every_public_function_and_class_is_explained() -> None:
+    silent = []
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        public = [
+            node
+            for node in tree.body
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+        ]
+        silent += [f"{short(path)}: {node.name}" for node in public if not ast.get_docstring(node)]
+        if not ast.get_docstring(tree):
+            silent.append(f"{short(path)}: the module")
+    assert silent == []
+
+
+def test_every_public_function_of_plain_values_shows_an_example() -> None:
+    # A command line is shown by its --help, which test_packaging.py runs.
+    silent = [
+        f"{short(path)}: {node.name}"
+        for path in MODULES
+        if not short(path).startswith("bin/")
+        for node in public_functions(path)
+        if takes_plain_values(node) and ">>>" not in (ast.get_docstring(node) or "")
+    ]
+    assert silent == []
+
+
+# In pieces, so that this file does not find itself.
+STUBS = [
+    "raise Not" + "ImplementedError",
+    "TO" + "DO",
+    "FIX" + "ME",
+    "XX" + "X",
+    r"pytest\." + "skip",
+    r"mark\." + "skip",
+    "xf" + "ail",
+    "import" + "orskip",
+    "unittest." + "mock",
+    "Magic" + "Mock",
+]
+
+
+def test_nothing_is_left_undone_skipped_or_mocked() -> None:
+    pattern = re.compile(r"\b(" + "|".join(STUBS) + r")\b")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in tracked_files()
+        if path.suffix in (".py", ".sh", ".pl", ".md", ".yaml", ".toml")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if pattern.search(line)
+    ]
+    assert found == []
+
+
+def test_no_file_names_a_place_on_one_machine() -> None:
+    places = [str(ROOT), str(Path.home()) + "/"] + [f"/{name}/" for name in ("root", "home")]
+    found = [
+        f"{path.relative_to(ROOT)}: {place}"
+        for path in tracked_files()
+        if path != Path(__file__).resolve() and path.stat().st_size < 1_000_000
+        for place in places
+        # A path of the machine starts a word; docs/home/ or ${x}/root/ does not.
+        if re.search(
+            rf"(?<![\w.}}~*\]-]){re.escape(place)}",
+            path.read_text(encoding="utf-8", errors="replace"),
+        )
+    ]
+    assert found == []
+
+
+def test_large_files_stay_out() -> None:
+    large = [path for path in tracked_files() if path.stat().st_size > 1_000_000]
+    assert large == []
