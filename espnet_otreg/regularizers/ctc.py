@@ -17,19 +17,12 @@ if TYPE_CHECKING:
 class CTCConfig(RegularizerConfig):
     """Settings of CTC (Graves et al. 2006); formulas in ``ctc_loss``.
 
-    Attributes:
-        per_token: divide each utterance's loss by the number of its tokens, which puts it on the
-            scale of the cross-entropy; without, long utterances count for more, which is what
-            gets a projector off the ground that knows nothing yet (stage 7).
-
     >>> CTCConfig(start_step=-1).validate()
     ['start_step: expected a number not below 0, found -1']
     """
-
-    per_token: bool = True
 
     def build(self) -> CTCRegularizer:
         """The regularizer; imports torch."""
         from espnet_otreg.regularizers.ctc_loss import CTCRegularizer
 
-        return CTCRegularizer(self.per_token)
+        return CTCRegularizer()

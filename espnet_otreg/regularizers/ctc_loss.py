@@ -43,9 +43,9 @@ def frames_needed(classes: Tensor, lengths: Tensor) -> Tensor:
 
 
 class CTCRegularizer:
-    """Mean over utterances of the CTC loss, divided by the number of its tokens if ``per_token``.
+    """Mean over utterances of the CTC loss divided by the number of the utterance's tokens.
 
-    Divided, it is the convention of ``torch.nn.functional.ctc_loss(reduction="mean",
+    This is the convention of ``torch.nn.functional.ctc_loss(reduction="mean",
     zero_infinity=True)``: an utterance that cannot be spelled with its frames counts with a loss
     of zero, and so does one with no token left. Their shares are reported, not hidden:
 
@@ -53,13 +53,7 @@ class CTCRegularizer:
     * ``ctc_unknown_tokens``: share of transcript tokens that have no class (or are the anchor
       itself) and are dropped from the targets;
     * ``ctc_no_target``: share of utterances with no token left.
-
-    Args:
-        per_token: see :class:`espnet_otreg.regularizers.ctc.CTCConfig`.
     """
-
-    def __init__(self, per_token: bool = True) -> None:
-        self.per_token = per_token
 
     def __call__(self, batch: AlignmentBatch) -> RegularizerOutput:
         """The loss and its statistics, in fp32 (float64 if the read-out gives it).
@@ -94,9 +88,7 @@ class CTCRegularizer:
             reduction="none",
             zero_infinity=True,
         )
-        if self.per_token:
-            losses = losses / lengths.clamp(min=1)
-        value = torch.where(counted, losses, 0).mean()
+        value = torch.where(counted, losses / lengths.clamp(min=1), 0).mean()
         tokens = batch.text_mask.sum()
         share = log_probs.detach().dtype
         statistics = {

@@ -121,10 +121,3 @@ def test_float32_whatever_autocast_says(make_batch):
 def test_needs_a_readout(make_batch):
     with pytest.raises(UserError, match="token read-out"):
         ctc(replace(make_batch([[3]], [4]), readout=None))
-
-
-def test_undivided_losses_weigh_long_utterances_more(make_batch, one_of):
-    batch = make_batch(TRANSCRIPTS, FRAMES)
-    whole = CTCConfig(per_token=False).build()(batch).value
-    each = [ctc(one_of(batch, b)).value * len(t) for b, t in enumerate(TRANSCRIPTS)]
-    torch.testing.assert_close(whole, torch.stack(each).mean(), rtol=1e-5, atol=1e-5)
