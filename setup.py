@@ -14,6 +14,7 @@ REQUIREMENTS = [
     "torch>=2.11,!=2.12.*,<2.15",
     "transformers>=5,<6",
     "tokenizers>=0.22,<1",
+    "safetensors>=0.6,<1",
     "huggingface_hub>=1,<3",
     "peft>=0.21,<1",
     "sentencepiece>=0.2.1,<0.3",

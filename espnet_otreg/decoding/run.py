@@ -22,7 +22,7 @@ from espnet_otreg.decoding.results import choose_joint_weights, write_set
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import lock_directory, sha256_file
 from espnet_otreg.progress import Progress
-from espnet_otreg.slm.build import default_checkpoint, load_model
+from espnet_otreg.slm.build import checkpoint_file, load_model
 from espnet_otreg.slm.model_dir import read_model_config
 from espnet_otreg.slm.waveform import read_waveform
 
@@ -157,7 +157,7 @@ def decode_sets(
     decoded = [mode for mode in modes if mode != "llm_shuffled"]
     sets = _read_sets(Path(model_dir), data_dirs)
     tuning = _tuning_set(sets, joint_weight_dev)
-    path = Path(model_dir) / checkpoint if checkpoint else default_checkpoint(Path(model_dir))
+    path = checkpoint_file(Path(model_dir), checkpoint)
     facts = {"options": asdict(options), "checkpoint": path.name, "sha256": sha256_file(path)}
     output = Path(output_dir)
     works = [w for d in sets for w in plan(d, decoded, output, facts, batch_size)]

@@ -136,14 +136,12 @@ def load_model(
     """
     directory = Path(directory)
     config = read_model_config(directory)
-    path = directory / checkpoint if checkpoint else default_checkpoint(directory)
-    if not path.is_file():
-        raise UserError("no such checkpoint", str(path), "train first, or name another one")
+    path = checkpoint_file(directory, checkpoint)
     model = build_model(config)
     check_prompt(model.prompt, directory)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise UserError("the checkpoint is damaged", str(path), "train again to resume") from error
     with naming_checkpoint(path):
         model.load_state_dict(state)
@@ -166,6 +164,18 @@ def check_prompt(prompt: Prompt, directory: Path) -> None:
             str(path),
             "use the LLM and the version of transformers that README.md names",
         )
+
+
+def checkpoint_file(directory: Path, name: str | None = None) -> Path:
+    """The checkpoint of that name, by default the one of :func:`default_checkpoint`.
+
+    Raises:
+        UserError: if there is no such file.
+    """
+    path = directory / name if name else default_checkpoint(directory)
+    if not path.is_file():
+        raise UserError("no such checkpoint", str(path), "train first, or name another one")
+    return path
 
 
 def default_checkpoint(directory: Path) -> Path:

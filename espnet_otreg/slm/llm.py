@@ -17,13 +17,14 @@ _ROWS = 8192  # embedding rows at a time, so that a large vocabulary needs no se
 
 
 def _load(config: LLMConfig) -> Any:
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
     try:
         return AutoModelForCausalLM.from_pretrained(config.model, dtype=_DTYPES[config.dtype])
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
             f"no causal LLM could be loaded ({str(error).strip().splitlines()[0].rstrip('.')})",
             config.model,

@@ -195,5 +195,5 @@ def test_mistakes_are_named(tiny_slm: Path, features: Path, tmp_path: Path) -> N
         decode(tiny_slm, features, tmp_path, checkpoint="nothing.pth")
     with pytest.raises(UserError, match="no config.yaml here"):
         decode(tmp_path, features, tmp_path)
-    with pytest.raises(UserError, match="job: must be from 1 to num_jobs"):
+    with pytest.raises(UserError, match="1 <= job <= num_jobs"):
         decode(tiny_slm, features, tmp_path, job=3, num_jobs=2)
