@@ -141,6 +141,8 @@ def load_model(
     check_prompt(model.prompt, directory)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise  # the file may be whole
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
         raise UserError("the checkpoint is damaged", str(path), "train again to resume") from error
     with naming_checkpoint(path):
@@ -167,19 +169,18 @@ def check_prompt(prompt: Prompt, directory: Path) -> None:
 
 
 def checkpoint_file(directory: Path, name: str | None = None) -> Path:
-    """The checkpoint of that name, by default the one of :func:`default_checkpoint`.
+    """The checkpoint of that name; where none is named the averaged, else best, else latest.
 
     Raises:
         UserError: if there is no such file.
     """
-    path = directory / name if name else default_checkpoint(directory)
+    path = directory / name if name else _default_checkpoint(directory)
     if not path.is_file():
         raise UserError("no such checkpoint", str(path), "train first, or name another one")
     return path
 
 
-def default_checkpoint(directory: Path) -> Path:
-    """The checkpoint to use where none is named: averaged, else best, else latest."""
+def _default_checkpoint(directory: Path) -> Path:
     for pattern in ("model.pth", "*.ave.pth", "*.ave_*best.pth", "*.best.pth", "latest.pth"):
         found = sorted(directory.glob(pattern))
         if found:

@@ -52,7 +52,7 @@ def decode(own: TinyTraining, torch_command: ForkServer) -> Decode:
     [
         (("--model_dir", "/no/model"), ("/no/model: no config.yaml here",)),
         (("--batch_size", "0"), ("batch_size",)),
-        (("--checkpoint", "best.pth"), ("model/best.pth", "no such file")),
+        (("--checkpoint", "best.pth"), ("model/best.pth", "no such checkpoint")),
         (("--data_dir", "/no/data"), ("/no/data", "there is no feats.scp")),
         (("--modes", "lmm"), ("mode 'lmm'", "did you mean 'llm'")),
         (("--modes", "sample"), ("mode 'sample'", "--num_samples")),

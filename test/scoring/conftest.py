@@ -94,8 +94,9 @@ def write_corpora(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
 
 
 @pytest.fixture(scope="session")
-def sctk() -> Callable[..., str]:
+def sctk(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """sctk("sclite", ...) runs a tool of NIST's SCTK and returns its output."""
+    directory = tmp_path_factory.mktemp("sctk")  # sc_stats leaves a file per system where it runs
     places = [os.environ.get("SCLITE_DIR"), "/usr/lib/sctk/bin", os.environ.get("PATH")]
     path = os.pathsep.join(place for place in places if place)
     for tool in ("sclite", "sc_stats"):
@@ -106,7 +107,12 @@ def sctk() -> Callable[..., str]:
         program = shutil.which(tool, path=path)
         assert program is not None
         return subprocess.run(
-            [program, *arguments], input=stdin, capture_output=True, check=True, encoding="utf-8"
+            [program, *arguments],
+            input=stdin,
+            cwd=directory,
+            capture_output=True,
+            check=True,
+            encoding="utf-8",
         ).stdout
 
     return run

@@ -115,7 +115,7 @@ def test_training_repeats_itself_and_is_whole(tmp_path: Path) -> None:
     weights = [model.state_dict() for model in models]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "a")
+    model = models[0]
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "a")
     assert model.config.model_type == "llama" and model.config.tie_word_embeddings
     assert model.get_input_embeddings().weight.shape == (len(tokenizer), 32)
