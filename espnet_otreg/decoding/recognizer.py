@@ -37,11 +37,12 @@ class Recognizer:
     """Decodes with a trained model.
 
     Args:
-        model: in evaluation mode.
+        model: in evaluation mode; LoRA is merged into its weights.
         options: of all modes.
     """
 
     def __init__(self, model: SpokenLanguageModel, options: DecodingOptions) -> None:
+        model.llm.merge_adapter()
         self.model = model
         self.options = options
         self.maps = TokenMaps(model)

@@ -84,6 +84,25 @@ def test_lora_starts_as_the_llm_itself_and_alone_is_trainable(tiny_llm: Path) ->
     assert not [name for name, p in plain.named_parameters() if p.requires_grad]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_merged_lora_computes_what_it_computed_apart(tiny_llm: Path, dtype: str) -> None:
+    llm = LLM(LLMConfig(str(tiny_llm), adapter="lora", lora_rank=2, dtype=dtype)).eval()
+    weights = {n: p.clone() for n, p in llm.named_parameters() if "base_layer" in n}
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in llm.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(std=0.3, generator=generator)
+    embeddings, mask, positions = _inputs(llm)
+    with torch.no_grad():
+        apart = llm.logits_at(embeddings, mask, positions, mask.bool())
+        llm.merge_adapter()
+        llm.merge_adapter()  # once is enough
+        merged = llm.logits_at(embeddings, mask, positions, mask.bool())
+    torch.testing.assert_close(merged, apart, rtol=1e-4, atol=1e-5)
+    changed = {not torch.equal(p, weights[n]) for n, p in llm.named_parameters() if n in weights}
+    assert changed == {dtype == "float32"}  # small updates would be rounded away in bfloat16
+
+
 def _edit_tokenizer(source: Path, target: Path, **changes: str) -> Path:
     shutil.copytree(source, target)
     path = target / "tokenizer_config.json"
