@@ -30,4 +30,5 @@ unset PYTHONPATH
 # The tests are small: threads inside a process would only get in each other's way.
 export OMP_NUM_THREADS=1
 # Files stay together, so that what their tests share is made once.
-exec python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile "$@" </dev/null
+exec python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --durations 20 "$@" \
+  </dev/null
