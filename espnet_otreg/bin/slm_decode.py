@@ -29,13 +29,14 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--num_samples", type=int, default=0, help="of the LLM (sample, joint)")
     parser.add_argument("--temperature", type=float, default=1.0, help="of sampling")
     parser.add_argument("--seed", type=int, default=0, help="of sampling")
-    parser.add_argument("--ctc_beam", type=int, default=8, help="prefixes kept (joint)")
-    parser.add_argument("--num_candidates", type=int, default=8, help="CTC hypotheses (joint)")
+    parser.add_argument("--ctc_beam", type=int, default=16, help="prefixes kept (joint)")
+    parser.add_argument("--num_candidates", type=int, default=16, help="CTC hypotheses (joint)")
     parser.add_argument("--tokens_per_second", type=float, default=12.0, help="length limit")
     parser.add_argument("--extra_tokens", type=int, default=10, help="added to the limit")
     weight = parser.add_mutually_exclusive_group()
     weight.add_argument("--joint_weight", type=float, default=0.5, help="of the LLM (joint)")
     weight.add_argument("--joint_weight_dev", help="the data directory that chooses it, by WER")
+    parser.add_argument("--prior_weight", type=float, default=0.0, help="of the LLM alone (joint)")
     parser.add_argument("--length_bonus", type=float, default=0.0, help="per token (joint)")
     parser.add_argument("--job", type=int, help="do only this share of the work, from 1")
     parser.add_argument("--num_jobs", type=int, default=1, help="shares")
@@ -58,7 +59,7 @@ def main() -> None:
         args.modes,
         args.output_dir,
         DecodingOptions(**{name: value for name, value in vars(args).items() if name in names}),
-        joint_weights=JointWeights(args.joint_weight, args.length_bonus),
+        joint_weights=JointWeights(args.joint_weight, args.length_bonus, args.prior_weight),
         joint_weight_dev=args.joint_weight_dev,
         checkpoint=args.checkpoint,
         device=args.device,

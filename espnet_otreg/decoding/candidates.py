@@ -61,6 +61,7 @@ def score_by_ctc(log_probs: Tensor, spellings: Spellings, maps: TokenMaps) -> di
 
 def score_candidates(
     prefix: Reader,
+    silence: Reader,
     maps: TokenMaps,
     eos_id: int,
     log_probs: Sequence[Tensor],
@@ -71,6 +72,7 @@ def score_candidates(
 
     Args:
         prefix: B prompts with speech; the LLM scores the tokenizer's spelling of each text.
+        silence: the same prompts without speech, for the LLM's prior.
         maps: of the model.
         eos_id: the end that training has taught.
         log_probs: B matrices (S, C) of the CTC read-out.
@@ -79,10 +81,11 @@ def score_candidates(
     """
     ids = [[maps.canonical(text) for text in spellings] for spellings in proposed]
     by_llm = transcript_log_probs(prefix, ids, eos_id)
+    by_prior = transcript_log_probs(silence, ids, eos_id)
     batch = []
     for n, spellings in enumerate(proposed):
         limited = {maps.text_of(g.token_ids) for g in free[n] if g.hit_limit}
         by_ctc = score_by_ctc(log_probs[n], spellings, maps)
-        rows = zip(spellings, ids[n], by_llm[n], strict=True)
-        batch.append([Candidate(t, len(i), by_ctc[t], s, t in limited) for t, i, s in rows])
+        rows = zip(spellings, ids[n], by_llm[n], by_prior[n], strict=True)
+        batch.append([Candidate(t, len(i), by_ctc[t], s, p, t in limited) for t, i, s, p in rows])
     return batch

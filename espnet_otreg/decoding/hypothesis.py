@@ -22,13 +22,14 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One transcript of joint decoding, scored by both readers.
+    """One transcript of joint decoding, scored by both readers and by the LLM alone.
 
     Attributes:
         text: detokenised, not normalised.
         tokens: its length in tokens of the LLM.
         ctc: natural logarithm of the sum over its CTC alignments.
         llm: natural logarithm of the LLM's probability of its tokens and the end.
+        prior: the same without speech: what the LLM expects to be said at all.
         hit_limit: whether the length limit ended it.
     """
 
@@ -36,4 +37,5 @@ class Candidate:
     tokens: int
     ctc: float
     llm: float
+    prior: float = 0.0
     hit_limit: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,12 +18,13 @@ from espnet_otreg.scoring.normalize import (
 )
 
 WEIGHTS = tuple(n / 20 for n in range(21))
+PRIORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 BONUSES = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 
 
 @dataclass(frozen=True)
 class JointWeights:
-    """score = (1 - weight) * ctc + weight * llm + length_bonus * tokens.
+    """score = (1 - weight) * ctc + weight * llm + prior_weight * prior + length_bonus * tokens.
 
     >>> JointWeights(0.5, 1.0).score(Candidate("si", tokens=2, ctc=-3.0, llm=-5.0))
     -2.0
@@ -30,10 +32,12 @@ class JointWeights:
 
     weight: float = 0.5
     length_bonus: float = 0.0
+    prior_weight: float = 0.0
 
     def score(self, candidate: Candidate) -> float:
         """The joint score of a transcript."""
         reading = (1 - self.weight) * candidate.ctc + self.weight * candidate.llm
+        reading += self.prior_weight * candidate.prior
         return reading + self.length_bonus * candidate.tokens
 
 
@@ -54,21 +58,21 @@ class Tuned:
 
     weights: JointWeights
     error_rate: float
-    grid: tuple[tuple[float, float, float], ...]  # weight, length bonus, error rate
+    grid: tuple[tuple[JointWeights, float], ...]  # with the error rates
 
     def to_json(self, chosen_on: str) -> dict[str, Any]:
-        """As written to ``joint.json``: the best bonus for every weight is kept of the grid."""
-        best: dict[float, tuple[float, float, float]] = {}
-        for row in self.grid:
-            if row[0] not in best or row[2] < best[row[0]][2]:
-                best[row[0]] = row
+        """As written to ``joint.json``: the best of every weight of the LLM is kept of the grid."""
+        best: dict[float, tuple[JointWeights, float]] = {}
+        for weights, rate in self.grid:
+            if weights.weight not in best or rate < best[weights.weight][1]:
+                best[weights.weight] = (weights, rate)
         return {
             **asdict(self.weights),
             "chosen_on": chosen_on,
             "macro_error_rate": round(self.error_rate, 4),
             "grid": [
-                {"weight": w, "length_bonus": b, "macro_error_rate": round(e, 4)}
-                for w, b, e in best.values()
+                {**asdict(weights), "macro_error_rate": round(rate, 4)}
+                for weights, rate in best.values()
             ],
         }
 
@@ -104,19 +108,21 @@ def tune(
     languages: Mapping[str, str],
     weights: Sequence[float] = WEIGHTS,
     bonuses: Sequence[float] = BONUSES,
+    priors: Sequence[float] = PRIORS,
 ) -> Tuned:
     """The weights with the lowest error rate, macro-averaged over languages.
 
-    Ties go to the smaller length bonus, then to the weight nearest to one half.
+    Ties go to the smaller weight of the prior, then to the smaller length bonus, then to the
+    weight nearest to one half.
 
     Args:
         candidates: of every utterance of the development set.
         references, languages: of the same utterances.
-        weights, bonuses: the grid.
+        weights, bonuses, priors: the grid.
 
     >>> several = {"u": [Candidate("uno", 1, -1.0, -9.0), Candidate("due", 1, -2.0, -3.0)]}
     >>> tune(several, {"u": "due"}, {"u": "it"}).weights
-    JointWeights(weight=0.5, length_bonus=0.0)
+    JointWeights(weight=0.5, length_bonus=0.0, prior_weight=0.0)
     """
     import numpy as np
 
@@ -130,18 +136,26 @@ def tune(
               for k in errors]  # fmt: skip
     ctc = table([[c.ctc for c, _ in row] for row in scored], -np.inf)
     llm = table([[c.llm for c, _ in row] for row in scored], 0.0)
+    prior = table([[c.prior for c, _ in row] for row in scored], 0.0)
     tokens = table([[c.tokens for c, _ in row] for row in scored], 0.0)
     wrong = table([[e for _, e in row] for row in scored], 0.0)
     names = np.array([languages[key] for key in errors])
     words = np.array([lengths[key] for key in errors])
     grid = []
-    for weight in weights:
+    for weight, extra in itertools.product(weights, priors):
         # A weight of 1 must not turn the filler's -inf into "not a number".
         reading = np.where(np.isinf(ctc), ctc, (1 - weight) * np.maximum(ctc, -1e9) + weight * llm)
+        reading += extra * prior
         for bonus in bonuses:
             chosen = (reading + bonus * tokens).argmax(axis=1)
             made = wrong[np.arange(len(wrong)), chosen]
             rates = [made[names == n].sum() / words[names == n].sum() for n in sorted(set(names))]
-            grid.append((weight, bonus, 100.0 * float(np.mean(rates))))
-    best = min(grid, key=lambda row: (row[2], abs(row[1]), abs(row[0] - 0.5), row))
-    return Tuned(JointWeights(best[0], best[1]), best[2], tuple(grid))
+            grid.append((JointWeights(weight, bonus, extra), 100.0 * float(np.mean(rates))))
+    best = min(grid, key=_preference)
+    return Tuned(*best, tuple(grid))
+
+
+def _preference(row: tuple[JointWeights, float]) -> tuple[float, ...]:
+    weights, rate = row
+    bonus, weight = weights.length_bonus, weights.weight
+    return (rate, weights.prior_weight, abs(bonus), abs(weight - 0.5), weight, bonus)

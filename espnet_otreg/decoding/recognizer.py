@@ -104,7 +104,8 @@ class Recognizer:
                 for row, said in zip(rows, free, strict=True)
             ]
             eos = self.model.prompt.eos_id
-            scored = score_candidates(prefix, self.maps, eos, rows, proposed, free)
+            silence = self.silence(languages)
+            scored = score_candidates(prefix, silence, self.maps, eos, rows, proposed, free)
             found.candidates.extend(scored)
         if "llm_no_speech" in wanted:
             found.hypotheses["llm_no_speech"] = self.without_speech(languages, limits)
@@ -142,16 +143,20 @@ class Recognizer:
             batch.append(sorted(hypotheses, key=lambda h: -h.score))
         return batch
 
+    def silence(self, languages: Sequence[str]) -> Reader:
+        """The prompts, read with one embedding of silence in the place of speech."""
+        anchors = self.model.anchor().expand(len(languages), 1, -1)
+        mask = torch.ones(len(languages), 1, dtype=torch.bool, device=anchors.device)
+        inputs = self.llm_input(SpeechEmbeddings(anchors, mask, 0.0), languages)
+        return read_prefix(self.model.llm, inputs)
+
     def without_speech(
         self, languages: Sequence[str], limits: Sequence[int]
     ) -> list[list[Hypothesis]]:
         """What the LLM says to one embedding of silence: equal where language and limit are."""
         pairs = sorted(set(zip(languages, limits, strict=True)))
         names = [language for language, _ in pairs]
-        silence = self.model.anchor().expand(len(pairs), 1, -1)
-        mask = torch.ones(len(pairs), 1, dtype=torch.bool, device=silence.device)
-        inputs = self.llm_input(SpeechEmbeddings(silence, mask, 0.0), names)
-        prefix = read_prefix(self.model.llm, inputs)
+        prefix = self.silence(names)
         said = greedy(prefix, self.model.prompt.stop_ids, [limit for _, limit in pairs])
         spoken = dict(zip(pairs, self.scored(prefix, [[one] for one in said]), strict=True))
         return [spoken[pair] for pair in zip(languages, limits, strict=True)]

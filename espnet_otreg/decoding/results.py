@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def find_joint_weights(model_dir: Path) -> JointWeights | None:
     for path in [model_dir / DECODE_FILE, *sorted(model_dir.glob(f"joint/*/{JOINT_FILE}"))]:
         if path.is_file():
             record = read_json(path)
-            return JointWeights(record["weight"], record["length_bonus"])
+            return JointWeights(**{f.name: record[f.name] for f in fields(JointWeights)})
     return None
 
 

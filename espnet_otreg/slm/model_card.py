@@ -39,7 +39,8 @@ or `python -m espnet_otreg.bin.slm_transcribe a.wav --model_dir DIR --language {
 
 - Prompts for: {prompts}. Another language gets the prompt `default`.
 - Text: normalised by `{normalizer}` (lower-case words without punctuation).
-- Joint decoding: weight of the LLM {weight:g}, length bonus {length_bonus:g} per token.
+- Joint decoding: weight of the LLM {weight:g}, of its prior {prior_weight:g}; length bonus
+  {length_bonus:g} per token.
 - Made with {libraries}.
 """
 
@@ -77,5 +78,6 @@ def model_card(
         normalizer=decoding["normalizer"],
         weight=decoding["weight"],
         length_bonus=decoding["length_bonus"],
+        prior_weight=decoding["prior_weight"],
         libraries=", ".join(f"{name} {number}" for name, number in libraries.items()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -12,7 +13,7 @@ from espnet_otreg.decoding.candidates import UNKNOWN_TOKEN, propose, score_by_ct
 from espnet_otreg.decoding.ctc import ctc_log_probs
 from espnet_otreg.decoding.generation import Generated
 from espnet_otreg.decoding.hypothesis import Candidate
-from espnet_otreg.decoding.joint import BONUSES, WEIGHTS, JointWeights, ranked, tune
+from espnet_otreg.decoding.joint import BONUSES, PRIORS, WEIGHTS, JointWeights, ranked, tune
 from espnet_otreg.decoding.tokens import TokenMaps
 
 WORDS = ("uno", "due", "tre", "quattro")
@@ -27,7 +28,7 @@ def _development_set(seed: int) -> tuple[dict[str, list[Candidate]], dict[str, s
     references = {f"u{n}": sentence() for n in range(20)}
     candidates = {
         key: [
-            Candidate(text, len(text.split()), draw.uniform(-20, 0), draw.uniform(-20, 0))
+            Candidate(text, len(text.split()), *(draw.uniform(-20, 0) for _ in range(3)))
             for text in {reference, sentence(), sentence(), ""}
         ]
         for key, reference in references.items()
@@ -62,11 +63,13 @@ def test_tuned_weights_are_the_best_of_the_grid(seed: int) -> None:
         return sum(rates) / 2
 
     tuned = tune(candidates, references, languages)
-    everything = {(w, b): macro(JointWeights(w, b)) for w in WEIGHTS for b in BONUSES}
+    grid = [JointWeights(*point) for point in itertools.product(WEIGHTS, BONUSES, PRIORS)]
+    everything = {weights: macro(weights) for weights in grid}
     assert tuned.error_rate == pytest.approx(min(everything.values()))
     assert macro(tuned.weights) == pytest.approx(tuned.error_rate)
-    for weight, bonus, rate in tuned.grid:
-        assert rate == pytest.approx(everything[weight, bonus])
+    assert {weights for weights, _ in tuned.grid} == everything.keys()
+    for weights, rate in tuned.grid:
+        assert rate == pytest.approx(everything[weights])
     written = tuned.to_json("dev")
     assert [row["weight"] for row in written["grid"]] == list(WEIGHTS)
     assert written["chosen_on"] == "dev"
@@ -76,6 +79,12 @@ def test_ends_of_the_grid_are_each_reader_alone() -> None:
     several = [Candidate("a", 1, -1e4, -1.0), Candidate("b", 1, -2.0, -9.0)]
     assert ranked(several, JointWeights(0.0))[0].text == "b"
     assert ranked(several, JointWeights(1.0))[0].text == "a"
+
+
+def test_the_prior_is_added_to_what_was_heard() -> None:
+    several = [Candidate("a", 1, -2.0, -2.0, -9.0), Candidate("b", 1, -3.0, -3.0, -1.0)]
+    assert ranked(several, JointWeights(0.5))[0].text == "a"
+    assert ranked(several, JointWeights(0.5, prior_weight=0.2))[0].text == "b"
 
 
 def test_candidates_come_from_both_and_ctc_scores_their_likeliest_spelling(

@@ -79,7 +79,7 @@ def test_a_packed_directory_tells_nothing_of_the_machine(trained: Path, tmp_path
 
 
 def test_joint_weights_chosen_on_dev_travel_along(trained: Path, tmp_path: Path) -> None:
-    chosen = {"weight": 0.35, "length_bonus": 0.5}
+    chosen = {"weight": 0.35, "length_bonus": 0.5, "prior_weight": 0.2}
     write_json(trained / "joint/dev/joint.json", chosen)
     pack_model(trained, tmp_path / "packed")
     (trained / "joint/dev/joint.json").unlink()
