@@ -102,6 +102,7 @@ decode_model() { # decode_model MODEL_DIR
   done
   step "${dir}/decode" "${facts[@]}" -- decode_in_jobs "${dir}/decode/log" \
     python -m espnet_otreg.bin.slm_decode --model_dir "${dir}" --output_dir "${dir}" \
+    --checkpoint "$(basename "$(best_of "${dir}")")" \
     --modes "${modes[@]}" --data_dir "${sets[@]}" --joint_weight_dev "${features}/${valid_set}" \
     --batch_size "${decode_batch_size}" "${decode_args_list[@]}"
 }

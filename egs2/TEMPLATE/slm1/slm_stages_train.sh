@@ -62,9 +62,14 @@ stage_train_arms() {
   done
 }
 
-# The checkpoint that the development set chose.
+# The checkpoint that is used: the one the development set chose, and the last of pretraining,
+# whose loss on that set stops falling long before its error rate does.
 best_of() { # best_of MODEL_DIR
-  echo "$1/valid.loss.best.pth"
+  if [[ "$1" == */pretrain_s* ]]; then
+    echo "$1/latest.pth"
+  else
+    echo "$1/valid.loss.best.pth"
+  fi
 }
 
 # train NAME SEED INITIAL_CHECKPOINT MORE_OPTIONS: conf/PRESET/NAME.yaml to ${exp}/NAME_s${seed}.
