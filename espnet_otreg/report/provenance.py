@@ -36,7 +36,9 @@ def training_runs(experiment: Experiment) -> list[dict[str, Any]]:
 def _run(directory: Path) -> dict[str, Any]:
     config = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
     done = directory / ".done"
-    checkpoint = directory / "valid.loss.best.pth"
+    # Of pretraining the last one is used.
+    chosen = directory / "valid.loss.best.pth"
+    checkpoint = directory / "latest.pth" if directory.name.startswith("pretrain_") else chosen
     return {
         "steps": _steps(config),
         "batch": config.get("batch_bins") or config.get("batch_size"),
