@@ -51,5 +51,5 @@ def spell_numbers(text: str, language: str) -> str:
 
     try:
         return _number_pattern(separators).sub(spell, text)
-    except NotImplementedError:
+    except NotImplementedError:  # num2words does not know this language
         return text
