@@ -26,7 +26,8 @@ fi
 cd "${root}"
 # shellcheck source=/dev/null
 . "${venv}/bin/activate"
-unset PYTHONPATH
+# The environment is installed without bytecode, which would be made anew by each of many commands.
+unset PYTHONPATH PYTHONDONTWRITEBYTECODE
 # The tests are small: threads inside a process would only get in each other's way.
 export OMP_NUM_THREADS=1
 # Files stay together, so that what their tests share is made once.

@@ -30,7 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--temperature", type=float, default=1.0, help="of sampling")
     parser.add_argument("--seed", type=int, default=0, help="of sampling")
     parser.add_argument("--ctc_beam", type=int, default=16, help="prefixes kept (joint)")
-    parser.add_argument("--num_candidates", type=int, default=16, help="CTC hypotheses (joint)")
+    parser.add_argument("--num_candidates", type=int, default=8, help="CTC hypotheses (joint)")
     parser.add_argument("--tokens_per_second", type=float, default=12.0, help="length limit")
     parser.add_argument("--extra_tokens", type=int, default=10, help="added to the limit")
     weight = parser.add_mutually_exclusive_group()

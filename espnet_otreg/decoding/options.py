@@ -45,7 +45,7 @@ found 0
     temperature: float = 1.0
     seed: int = 0
     ctc_beam: int = 16
-    num_candidates: int = 16
+    num_candidates: int = 8
     tokens_per_second: float = 12.0
     extra_tokens: int = 10
 

@@ -10,3 +10,6 @@ export PATH="${template}/utils:${PATH}"
 export PYTHONPATH="${otreg_root}${PYTHONPATH:+:${PYTHONPATH}}"
 export PYTHONUTF8=1 LC_ALL=C.UTF-8 # transcripts are UTF-8 whatever the machine's language is
 export TOKENIZERS_PARALLELISM=false
+# The environment is installed without bytecode: unless Python may keep it, every command of the
+# recipe compiles some two thousand modules again.
+unset PYTHONDONTWRITEBYTECODE

@@ -128,7 +128,10 @@ def prepare_child() -> None:
 
 
 def descendants(ancestor: int) -> list[int]:
-    """All living processes below ``ancestor``, children before their parents."""
+    """All living processes below ``ancestor``, parents before their children.
+
+    A shell that lost its child first would go on to its next command, and might end well.
+    """
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -144,7 +147,7 @@ def descendants(ancestor: int) -> list[int]:
         below = children.get(pending.pop(), [])
         found += below
         pending += below
-    return found[::-1]
+    return found
 
 
 if __name__ == "__main__":
