@@ -33,7 +33,8 @@ REQUIREMENTS = [
     "setuptools>=77.0.3,<82",
 ]
 REPORT = ["matplotlib>=3.10,<4"]
-SPEECH_SYNTHESIS = ["py-nanotts>=0.1.1,<0.2"]  # reads the Italian out-of-domain set
+# These read the Italian out-of-domain sets.
+SPEECH_SYNTHESIS = ["py-nanotts>=0.1.1,<0.2", "espeakng-loader>=0.2.4,<0.3"]
 EXTRAS = {
     "report": REPORT,
     "demo": REPORT + SPEECH_SYNTHESIS,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from espnet_otreg.data.core_sounds import prepare_core_sounds
 from espnet_otreg.data.drascula import prepare_drascula
 from espnet_otreg.data.festvox_ru import prepare_festvox_ru
-from espnet_otreg.data.pico_synthetic import prepare_pico_synthetic
 from espnet_otreg.data.prep_log import PrepLog
+from espnet_otreg.data.synthetic import ESPEAK, PICO, prepare_synthetic
 from espnet_otreg.data.tuxpaint import prepare_tuxpaint
 
 Prepare = Callable[[str | Path, str | Path, str], PrepLog]
@@ -19,5 +20,6 @@ CORPORA: dict[str, Prepare] = {
     "drascula": prepare_drascula,
     "tuxpaint": prepare_tuxpaint,
     "festvox_ru": prepare_festvox_ru,
-    "pico_synthetic": prepare_pico_synthetic,
+    "pico_synthetic": partial(prepare_synthetic, PICO),
+    "espeak_synthetic": partial(prepare_synthetic, ESPEAK),
 }

@@ -1,4 +1,4 @@
-"""The part of the synthesis that runs as a process of its own: lines of JSON in, WAV files out.
+"""SVOX Pico's Italian voice as a process of its own: lines of JSON in, WAV files out.
 
 The synthesiser reads memory that it never wrote, so what it says would depend on what it said
 before. :data:`ZEROED_MEMORY` has the C library hand out zeroed memory, and then the samples depend
@@ -11,18 +11,19 @@ import json
 import sys
 import wave
 
+VOICE = "it-IT"
 RATE = 16000
 # glibc fills new memory with the complement of this byte; the second name is the older one.
 ZEROED_MEMORY = {"GLIBC_TUNABLES": "glibc.malloc.perturb=255", "MALLOC_PERTURB_": "255"}
 
 
 def main() -> None:
-    """Speak every ``{"text": .., "path": .., "voice": ..}`` line of the standard input."""
+    """Speak every ``{"text": .., "path": ..}`` line of the standard input."""
     import py_nanotts
 
     for line in sys.stdin:
         request = json.loads(line)
-        samples = py_nanotts.NanoTTS().speak(request["text"], voice=request["voice"])
+        samples = py_nanotts.NanoTTS().speak(request["text"], voice=VOICE)
         with wave.open(request["path"], "wb") as file:
             file.setparams((1, 2, RATE, len(samples) // 2, "NONE", ""))
             file.writeframes(samples)

@@ -165,7 +165,7 @@ def decode_sets(
         own = works if job is None else works[job - 1 :: num_jobs]
         todo = [work for work in own if work.unfinished()]
         if todo:  # loading takes longer than finding out that all is done
-            recognizer = Recognizer(load_model(model_dir, path.name, device), options)
+            recognizer = Recognizer(load_model(model_dir, checkpoint, device), options)
             total = sum(len(batch) for work in todo for batch in work.batches)
             progress = Progress("decoding", total, "utterances")
             for work in todo:

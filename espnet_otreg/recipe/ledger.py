@@ -193,7 +193,7 @@ def _output_faults(recorded: Mapping[str, Any], wanted: Sequence[str]) -> list[s
         elif path.stat().st_size != size:
             faults.append(f"{name} had {size} bytes, has {path.stat().st_size}")
     known = [*recorded, *(str(parent) for name in recorded for parent in Path(name).parents)]
-    faults += [f"{name} is missing" for name in wanted if str(Path(name)) not in known]
+    faults += [f"{name} is wanted now" for name in wanted if str(Path(name)) not in known]
     return faults[:3]
 
 

@@ -230,7 +230,14 @@ def _provenance(report: Report) -> list[str]:
     runs = Table(
         "Training runs",
         (
-            *("arm", "seed", "steps", "regularizers", "seconds", "weight of the LLM in joint"),
+            *(
+                "arm",
+                "seed",
+                "steps",
+                "regularizers",
+                "seconds (last call)",
+                "weight of the LLM in joint",
+            ),
             *("config sha256", "checkpoint sha256"),
         ),
         tuple(

@@ -19,7 +19,7 @@ from espnet_otreg.errors import UserError
 from espnet_otreg.files import atomic_write, read_json, write_json
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.scoring.normalize import normalizer_version
-from espnet_otreg.slm.build import checkpoint_file, load_model
+from espnet_otreg.slm.build import load_model
 from espnet_otreg.slm.config import SECTIONS
 from espnet_otreg.slm.model_card import model_card
 from espnet_otreg.slm.model_dir import CONFIG, HERE, MODELS, PROMPT, read_model_values
@@ -132,8 +132,7 @@ def pack_model(
     if output.exists() and not (output / CONFIG).is_file() and any(output.iterdir()):
         raise UserError("something else is there", str(output), "give a directory of its own")
     values = read_model_values(model_dir)
-    path = checkpoint_file(model_dir, checkpoint)
-    model = load_model(model_dir, path.name)
+    model = load_model(model_dir, checkpoint)
     llm = _describe("llm", values["llm_conf"]["model"], copy_models)
     encoder, features = None, None
     if model.config.encoder == "precomputed":

@@ -108,4 +108,4 @@ def test_data_sh(tmp_path: Path) -> None:
 def test_the_record_of_the_recipe() -> None:
     sets = read_json(DATA_SH.parents[1] / "conf/split.json")["sets"]
     counts = {name: entry["utterances"] for name, entry in sets.items()}
-    assert counts == {"train": 2153, "dev": 242, "test": 263, "ood": 3801}
+    assert counts == {"train": 2153, "dev": 242, "test": 263, "ood": 4495}

@@ -1,7 +1,9 @@
 """Every corpus in its publisher's exact layout, with the publisher's real defects."""
 
+import dataclasses
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from espnet_otreg.data.core_sounds import prepare_core_sounds
 from espnet_otreg.data.drascula import prepare_drascula
 from espnet_otreg.data.festvox_ru import prepare_festvox_ru
 from espnet_otreg.data.kaldi_dir import read_data_dir
-from espnet_otreg.data.pico_synthetic import prepare_pico_synthetic
+from espnet_otreg.data.synthetic import ESPEAK, PICO, Voice, prepare_synthetic
 from espnet_otreg.data.tuxpaint import prepare_tuxpaint
 from espnet_otreg.data.validate import validate_data
 from espnet_otreg.errors import UserError
@@ -163,28 +165,34 @@ def test_festvox_ru(tmp_path: Path) -> None:
     assert log.dropped == {"no_audio": ["ru_0002"]}
 
 
-def test_the_synthetic_voice_says_a_text_the_same_way_every_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("voice", [PICO, ESPEAK], ids=lambda voice: voice.corpus)
+def test_a_synthetic_voice_says_a_text_the_same_way_every_time(voice: Voice, tmp_path: Path) -> None:
     make_stamps(tmp_path / "stamps")
-    prepare_pico_synthetic(tmp_path / "stamps", tmp_path / "all", "it")
+    prepare_synthetic(voice, tmp_path / "stamps", tmp_path / "all", "it")
     (tmp_path / "stamps/animals/duck.txt").unlink()
-    prepare_pico_synthetic(tmp_path / "stamps", tmp_path / "fewer", "it")
+    prepare_synthetic(voice, tmp_path / "stamps", tmp_path / "fewer", "it")
     assert texts_of(tmp_path / "all") == {
-        "it_pico_cm0_animals.duck": "una papera nuota",
-        "it_pico_cm0_money.coin": "una moneta da due euro",
+        f"{voice.speaker}_animals.duck": "una papera nuota",
+        f"{voice.speaker}_money.coin": "una moneta da due euro",
     }
-    digests = {
-        hashlib.sha256((tmp_path / f"{name}_wavs/it_pico_cm0_money.coin.wav").read_bytes()).digest()
-        for name in ("all", "fewer")
-    }
-    assert len(digests) == 1
-    samples, rate = soundfile.read(tmp_path / "all_wavs/it_pico_cm0_money.coin.wav")
-    assert rate == 16000 and len(samples) > rate and np.abs(samples).max() > 0.1
+    paths = [tmp_path / f"{n}_wavs/{voice.speaker}_money.coin.wav" for n in ("all", "fewer")]
+    assert len({hashlib.sha256(path.read_bytes()).digest() for path in paths}) == 1
+    samples, rate = soundfile.read(paths[0])
+    assert rate >= 16000 and len(samples) > rate and np.abs(samples).max() > 0.1
+
+
+def test_another_voice_than_the_pinned_one_is_refused() -> None:
+    other = dataclasses.replace(ESPEAK, files={"espeak-ng-data/it_dict": "0" * 64})
+    with pytest.raises(UserError, match=r"not the pinned voice file.*pip install espeakng-loader"):
+        other.check()
+    with pytest.raises(UserError, match="not installed"):
+        dataclasses.replace(ESPEAK, module="no_such_synthesiser").check()
 
 
 @pytest.mark.parametrize(
     ("prepare", "language"),
     [(prepare_drascula, "fr"), (prepare_festvox_ru, "en"), (prepare_core_sounds, "de"),
-     (prepare_pico_synthetic, "es")],
+     (partial(prepare_synthetic, PICO), "es")],
 )  # fmt: skip
 def test_a_language_that_the_corpus_lacks(prepare, language: str, tmp_path: Path) -> None:
     with pytest.raises(UserError):

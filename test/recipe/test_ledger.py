@@ -101,7 +101,7 @@ def test_all_changes_are_named(step: Step) -> None:
 def test_a_new_output_of_the_recipe_is_missing(step: Step) -> None:
     perform(step)
     grown = dataclasses.replace(step, outputs=(*step.outputs, "exp/a/more"))
-    assert begin(grown).reason == "exp/a/more is missing"
+    assert begin(grown).reason == "exp/a/more is wanted now"
 
 
 def test_a_touched_input_with_the_same_content_changes_nothing(step: Step) -> None:

@@ -37,7 +37,8 @@ stage_analyze() {
     done
     step "${dir}/analysis" "${facts[@]}" --output "${dir}/analysis/analysis.json" \
       -- launch_on_device decode_cmd "${dir}/log/analyze.log" \
-      python -m espnet_otreg.bin.slm_analyze --model_dir "${dir}" --data_dir "${sets[@]}" \
+      python -m espnet_otreg.bin.slm_analyze --model_dir "${dir}" \
+      --checkpoint "$(basename "$(best_of "${dir}")")" --data_dir "${sets[@]}" \
       --output "${dir}/analysis/analysis.json" --plan_image "${dir}/analysis/plan.png" \
       --audio_dir "${audio[@]}" --in_domain "${in_domain_list[@]}"
   done
@@ -74,7 +75,8 @@ stage_pack() {
     step "${dir}/packed" --upstream "${dir}" --input "$(best_of "${dir}")" \
       --output "${dir}/packed/model/README.md" \
       -- launch train_cmd "${dir}/log/pack.log" \
-      python -m espnet_otreg.bin.slm_pack --model_dir "${dir}" --output "${dir}/packed/model"
+      python -m espnet_otreg.bin.slm_pack --model_dir "${dir}" \
+      --checkpoint "$(basename "$(best_of "${dir}")")" --output "${dir}/packed/model"
   done
 }
 

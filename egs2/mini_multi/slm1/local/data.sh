@@ -12,8 +12,8 @@ usage() {
 Usage: local/data.sh [options]
 
 Fetches the Asterisk core sounds (en es fr it ru), Drascula (en), Tux Paint stamps (es fr ru) and
-the Russian Festival voice, has the Italian out-of-domain set read by a synthetic voice, and makes
-data/{train,dev,test,ood}. Archives that are there already are not fetched again.
+the Russian Festival voice, has the Italian out-of-domain sets read by two synthetic voices, and
+makes data/{train,dev,test,ood}. Archives that are there already are not fetched again.
 
   --data_root DIR     take the .deb files from DIR and fetch nothing   (default: fetch)
   --download_dir DIR  where archives and their files go                (default: downloads)
@@ -58,6 +58,10 @@ out_of_domain+=("${prepared}")
 echo "pico_synthetic: read by the Italian voice of SVOX Pico (PyPI py-nanotts); synthetic speech"
 echo "  Apache-2.0: (C) 2008-2009 SVOX AG"
 prepare pico_synthetic it tuxpaint
+out_of_domain+=("${prepared}")
+echo "espeak_synthetic: read by the Italian voice of eSpeak NG (PyPI espeakng-loader); synthetic speech"
+echo "  GPL-3.0-or-later: Jonathan Duddington, Reece H. Dunn and contributors"
+prepare espeak_synthetic it tuxpaint
 out_of_domain+=("${prepared}")
 
 python -m espnet_otreg.bin.split_data --in_domain "${in_domain[@]}" \
