@@ -46,6 +46,7 @@ EXTRAS = {
         "hypothesis>=6.150,<7",
         "packaging>=24,<27",
         "POT>=0.9.6,<0.10",
+        "geomloss>=0.3.1,<0.4",
         "kaldialign>=0.12,<0.13",
         "ruff>=0.17,<0.18",
         "mypy>=2.4,<3",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -29,6 +27,39 @@ def row_entropy(coupling: Tensor) -> Tensor:
     return (-share * log_share).sum(-1).clamp(min=0)
 
 
+def row_impurity(coupling: Tensor) -> Tensor:
+    """Gini impurity of each row, ``1 - sum_j p_ij^2``, with p as in :func:`row_entropy`.
+
+    Args:
+        coupling: (..., S, T), not negative.
+
+    Returns:
+        (..., S), between 0 and 1 - 1/T; 0 for a row without mass.
+
+    >>> row_impurity(torch.tensor([[0.2, 0.2], [0.4, 0.0], [0.0, 0.0]]))
+    tensor([0.5000, 0.0000, 0.0000])
+    """
+    total = coupling.sum(-1)
+    share = coupling / torch.where(total > 0, total, 1)[..., None]
+    return torch.where(total > 0, 1 - share.square().sum(-1), 0)
+
+
+def row_spread(coupling: Tensor) -> Tensor:
+    """What the largest entry leaves of each row, ``1 - max_j p_ij``, with p as above.
+
+    Args:
+        coupling: (..., S, T), not negative.
+
+    Returns:
+        (..., S), between 0 and 1 - 1/T; 0 for a row without mass.
+
+    >>> row_spread(torch.tensor([[0.1, 0.3], [0.4, 0.0], [0.0, 0.0]]))
+    tensor([0.2500, 0.0000, 0.0000])
+    """
+    total = coupling.sum(-1)
+    return torch.where(total > 0, 1 - coupling.amax(-1) / torch.where(total > 0, total, 1), 0)
+
+
 def barycentric_projection(coupling: Tensor, points: Tensor) -> Tensor:
     """Where each source lands on average: ``y_i = sum_j P_ij points_j / sum_j P_ij``.
 
@@ -45,38 +76,3 @@ def barycentric_projection(coupling: Tensor, points: Tensor) -> Tensor:
     total = coupling.sum(-1, keepdim=True)
     with torch.autocast(coupling.device.type, enabled=False):
         return coupling @ points.to(coupling.dtype) / torch.where(total > 0, total, 1)
-
-
-def hard_alignment(coupling: Tensor) -> Tensor:
-    """The target with the largest share of each source, -1 for a row without mass.
-
-    Args:
-        coupling: (..., S, T).
-
-    Returns:
-        (..., S) int64.
-
-    >>> hard_alignment(torch.tensor([[0.1, 0.3], [0.0, 0.0]]))
-    tensor([ 1, -1])
-    """
-    return torch.where(coupling.sum(-1) > 0, coupling.argmax(-1), -1)
-
-
-class Span(NamedTuple):
-    """Consecutive sources of one target: ``start`` inclusive, ``stop`` exclusive."""
-
-    target: int
-    start: int
-    stop: int
-
-
-def spans(alignment: Tensor) -> list[Span]:
-    """Runs of equal targets in a hard alignment (S,), in order; unaligned sources are left out.
-
-    >>> spans(torch.tensor([2, 2, -1, 0]))
-    [Span(target=2, start=0, stop=2), Span(target=0, start=3, stop=4)]
-    """
-    targets, counts = torch.unique_consecutive(alignment, return_counts=True)
-    stops = counts.cumsum(0).tolist()
-    runs = zip(targets.tolist(), [0, *stops], stops, strict=False)
-    return [Span(*run) for run in runs if run[0] >= 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -31,6 +31,22 @@ class TransportProblem:
     target: Tensor
     log_source: Tensor
     log_target: Tensor
+
+    def turned(self) -> TransportProblem:
+        """The problems with source and target exchanged."""
+        return TransportProblem(
+            self.cost.mT,
+            self.support.mT,
+            self.target,
+            self.source,
+            self.log_target,
+            self.log_source,
+        )
+
+    def select(self, which: Tensor) -> TransportProblem:
+        """The problems that ``which``, (B,) bool, names."""
+        parts = (getattr(self, field.name)[which] for field in fields(self))
+        return TransportProblem(*parts)
 
 
 def _masses(

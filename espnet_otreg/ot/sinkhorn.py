@@ -1,74 +1,20 @@
-"""Entropic optimal transport by Sinkhorn's iterations, batched, masked, in the log domain."""
+"""Entropic optimal transport by Sinkhorn's iterations, batched and masked."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from espnet_otreg.ot.implicit import ImplicitPlan, plan_of
+from espnet_otreg.ot.kernel_domain import iterate_in_kernel_domain
+from espnet_otreg.ot.log_domain import anneal, iterate_in_log_domain
 from espnet_otreg.ot.problem import TransportProblem, make_problem
 from espnet_otreg.ot.solution import TransportSolution
 
 Gradient = Literal["implicit", "unrolled", "envelope"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Iterate:
-    """Scaled potentials ``u = f / epsilon``, ``v = g / epsilon`` and the state of each problem."""
-
-    u: Tensor
-    v: Tensor
-    residual: Tensor
-    iterations: Tensor
-
-
-def _iterate(
-    problem: TransportProblem,
-    epsilon: float,
-    damping: tuple[float, float],
-    max_iterations: int,
-    tolerance: float,
-) -> _Iterate:
-    """Alternate source and target updates until every problem is within the tolerance.
-
-    The residual of an iterate costs nothing extra: the source update that measures it is the first
-    half of the next iteration. A problem within the tolerance keeps its potentials, so that its
-    result does not depend on the others of the batch.
-    """
-    scores = problem.cost / -epsilon
-
-    def update_source(v: Tensor) -> Tensor:
-        log_sum = torch.logsumexp(scores + (problem.log_target + v)[:, None, :], dim=2)
-        return -damping[0] * log_sum
-
-    def update_target(u: Tensor) -> Tensor:
-        log_sum = torch.logsumexp(scores + (problem.log_source + u)[:, :, None], dim=1)
-        return -damping[1] * log_sum
-
-    def measure(u: Tensor, next_u: Tensor) -> Tensor:
-        change = torch.expm1((u - next_u).detach()).abs()
-        return (problem.source.detach() * torch.where(problem.source > 0, change, 0)).sum(1)
-
-    batch = problem.cost.shape[0]
-    v = torch.zeros_like(problem.log_target.detach())
-    u = update_source(v)
-    v = update_target(u)
-    iterations = torch.ones(batch, dtype=torch.int64, device=u.device)
-    for _ in range(max_iterations - 1):
-        next_u = update_source(v)
-        residual = measure(u, next_u)
-        active = ~(residual <= tolerance)  # a NaN is not within the tolerance
-        if not bool(active.any()):
-            return _Iterate(u, v, residual, iterations)
-        u = torch.where(active[:, None], next_u, u)
-        v = torch.where(active[:, None], update_target(u), v)
-        iterations = iterations + active
-    with torch.no_grad():
-        return _Iterate(u, v, measure(u, update_source(v)), iterations)
 
 
 def _generalized_kl(value: Tensor, log_reference: Tensor, reference: Tensor) -> Tensor:
@@ -105,14 +51,42 @@ def _damping(relaxation: float | None, epsilon: float) -> float:
     return 1.0 if relaxation is None else relaxation / (relaxation + epsilon)
 
 
+def _start(
+    problem: TransportProblem,
+    epsilon: float,
+    relaxations: tuple[float | None, float | None],
+    annealing: int,
+    warm_start: tuple[Tensor, Tensor] | None,
+) -> Tensor:
+    """(B, T) scaled target potentials to start from; the first update needs no others."""
+    v = torch.zeros_like(problem.log_target.detach())
+    if warm_start is not None:
+        if warm_start[1].shape != v.shape:
+            raise ValueError(
+                f"warm_start: expected target potentials {tuple(v.shape)}, found "
+                f"{tuple(warm_start[1].shape)}"
+            )
+        v = warm_start[1].detach().to(v.dtype) / epsilon
+    with torch.no_grad():
+        return anneal(problem, epsilon, relaxations, v, annealing) if annealing else v
+
+
 def _check_numbers(
-    epsilon: float, max_iterations: int, tolerance: float, *relaxations: float | None
+    epsilon: float,
+    max_iterations: int,
+    tolerance: float,
+    annealing: int,
+    *relaxations: float | None,
 ) -> None:
     """Raise ValueError on settings no problem can be solved with."""
     if not (epsilon > 0 and math.isfinite(epsilon)):
         raise ValueError(f"epsilon: expected a positive number, found {epsilon}")
     if max_iterations < 1:
         raise ValueError(f"max_iterations: expected at least 1, found {max_iterations}")
+    if not 0 <= annealing < max_iterations:
+        raise ValueError(
+            f"annealing: expected at least 0 and less than max_iterations, found {annealing}"
+        )
     if not tolerance >= 0:
         raise ValueError(f"tolerance: expected a number not below 0, found {tolerance}")
     for relaxation in relaxations:
@@ -132,6 +106,8 @@ def sinkhorn(
     source_relaxation: float | None = None,
     target_relaxation: float | None = None,
     gradient: Gradient = "implicit",
+    annealing: int = 0,
+    warm_start: tuple[Tensor, Tensor] | None = None,
 ) -> TransportSolution:
     """Transport plans of minimal entropic cost between the masked sources and targets of a batch.
 
@@ -153,6 +129,9 @@ def sinkhorn(
         gradient: "implicit" differentiates the fixed point (exact up to O(residual), memory of one
             plan); "unrolled" differentiates every iteration; "envelope" holds the plan constant,
             which is exact for ``regularized_cost`` at convergence and nothing else.
+        annealing: iterations with a larger epsilon that come first, from each problem's largest
+            cost down; they count as iterations. For an epsilon far below the costs.
+        warm_start: ``potentials`` of an earlier solution, from which to start.
 
     Returns:
         The solution; all zero for a problem with an empty side.
@@ -166,7 +145,9 @@ def sinkhorn(
     tensor([[[0.5000, 0.0000],
              [0.0000, 0.5000]]])
     """
-    _check_numbers(epsilon, max_iterations, tolerance, source_relaxation, target_relaxation)
+    _check_numbers(
+        epsilon, max_iterations, tolerance, annealing, source_relaxation, target_relaxation
+    )
     if gradient not in ("implicit", "unrolled", "envelope"):
         raise ValueError(f"gradient: expected implicit, unrolled or envelope, found {gradient!r}")
     masses = (source_mass, target_mass)
@@ -176,8 +157,10 @@ def sinkhorn(
     damping = (_damping(source_relaxation, epsilon), _damping(target_relaxation, epsilon))
     with torch.autocast(cost.device.type, enabled=False):
         problem = make_problem(cost, source_mask, target_mask, *masses, exact)
-        with torch.set_grad_enabled(gradient == "unrolled" and torch.is_grad_enabled()):
-            state = _iterate(problem, epsilon, damping, max_iterations, tolerance)
+        # Only what is differentiated itself needs the slow way.
+        solve = iterate_in_log_domain if gradient == "unrolled" else iterate_in_kernel_domain
+        v = _start(problem, epsilon, (source_relaxation, target_relaxation), annealing, warm_start)
+        state = solve(problem, epsilon, damping, v, max_iterations - annealing, tolerance)
         parts = (problem.cost, problem.log_source, problem.log_target)
         if gradient == "implicit":
             coupling = ImplicitPlan.apply(
@@ -201,6 +184,6 @@ def sinkhorn(
         linear_cost=linear_cost,
         regularized_cost=regularized_cost,
         residual=state.residual,
-        iterations=state.iterations,
+        iterations=state.iterations + annealing,
         converged=state.residual <= tolerance,
     )

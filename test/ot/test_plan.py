@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from espnet_otreg.ot import Span, barycentric_projection, hard_alignment, row_entropy, spans
+from espnet_otreg.ot import barycentric_projection, row_entropy, row_impurity, row_spread
 
 
 def test_row_entropy_of_known_rows():
@@ -34,9 +34,13 @@ def test_projection_of_a_row_without_mass_is_zero():
     assert barycentric_projection(plan, points).tolist() == [[[0.0], [3.0]]]
 
 
-def test_hard_alignment_and_its_spans():
-    plan = torch.tensor([[0.3, 0.1], [0.2, 0.1], [0.0, 0.0], [0.0, 0.4], [0.4, 0.0]])
-    alignment = hard_alignment(plan)
-    assert alignment.tolist() == [0, 0, -1, 1, 0]
-    assert spans(alignment) == [Span(0, 0, 2), Span(1, 3, 4), Span(0, 4, 5)]
-    assert spans(torch.empty(0, dtype=torch.long)) == []
+def test_impurity_and_spread_of_known_rows():
+    plan = torch.tensor([[0.1, 0.1, 0.1, 0.1], [0.0, 0.3, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    for measure in (row_impurity, row_spread):
+        torch.testing.assert_close(measure(plan), torch.tensor([0.75, 0.0, 0.0]))
+        torch.testing.assert_close(measure(7 * plan), measure(plan))
+        rows = torch.rand(3, 4, dtype=torch.float64).requires_grad_()
+        assert torch.autograd.gradcheck(measure, (rows,))
+        zeros = torch.zeros(1, 2, 3, requires_grad=True)
+        (gradient,) = torch.autograd.grad(measure(zeros).sum(), zeros)
+        assert gradient.isfinite().all()

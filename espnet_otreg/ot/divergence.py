@@ -1,0 +1,118 @@
+"""The debiased Sinkhorn divergence between two weighted point clouds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from espnet_otreg.ot.costs import squared_euclidean_cost
+from espnet_otreg.ot.log_domain import LogUpdates, falling
+from espnet_otreg.ot.problem import TransportProblem, make_problem
+
+Cost = Callable[[Tensor, Tensor], Tensor]
+Potentials = tuple[Tensor, ...]  # of x and y towards each other, then of x and y with themselves
+
+
+def sinkhorn_divergence(
+    x: Tensor,
+    y: Tensor,
+    x_mask: Tensor | None = None,
+    y_mask: Tensor | None = None,
+    x_mass: Tensor | None = None,
+    y_mass: Tensor | None = None,
+    epsilon: float = 0.0025,
+    max_iterations: int = 100,
+    tolerance: float = 1e-4,
+    cost: Cost = squared_euclidean_cost,
+    annealing: int = 10,
+) -> Tensor:
+    """How far apart two point clouds are, 0 for equal ones (Feydy et al. 2019).
+
+    ``S(x, y) = OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2`` with OT the regularised cost of
+    :func:`espnet_otreg.ot.sinkhorn`, from averaged simultaneous updates of all potentials, as in
+    GeomLoss: they converge fast on the symmetric problems, and equal clouds are at exactly 0. The
+    gradient is that of the last update alone, exact at convergence (envelope theorem).
+
+    Args:
+        x: (B, S, D) points.
+        y: (B, T, D) points.
+        x_mask, y_mask: (B, S), (B, T) bool, True = real; None = all real.
+        x_mass, y_mass: (B, S), (B, T), constants with equal totals; None = uniform.
+        epsilon: in units of the cost; GeomLoss's ``blur`` squared.
+        max_iterations: at most, those of the annealing included.
+        tolerance: of the mass that the next update moves, in each of the three problems.
+        annealing: iterations with a larger epsilon that come first.
+        cost: (B, S, D) and (B, T, D) points to a (B, S, T) cost, 0 between equal points.
+
+    Returns:
+        (B,); 0 for a problem with an empty side.
+
+    Raises:
+        ValueError: on wrong shapes, negative masses or unequal totals.
+
+    >>> import torch
+    >>> x = torch.tensor([[[0.0], [1.0]]])
+    >>> sinkhorn_divergence(x, x + 2, epsilon=0.01).round(decimals=3)
+    tensor([2.])
+    """
+
+    masses = [None if mass is None else mass.detach() for mass in (x_mass, y_mass)]
+    sides = ((x, x_mask, masses[0]), (y, y_mask, masses[1]))
+    with torch.autocast(x.device.type, enabled=False):
+        problems = [
+            make_problem(cost(p, q), p_mask, q_mask, p_mass, q_mass, exact=True)
+            for (p, p_mask, p_mass), (q, q_mask, q_mass) in (sides, sides[:1] * 2, sides[1:] * 2)
+        ]
+        potentials = _solve(problems, epsilon, max_iterations, tolerance, annealing)
+        f, g, f_self, g_self = _update(problems, epsilon, potentials)
+        across = problems[0]
+        of_x = torch.where(across.source > 0, across.source * (f - f_self), 0).sum(1)
+        return of_x + torch.where(across.target > 0, across.target * (g - g_self), 0).sum(1)
+
+
+def _update(
+    problems: Sequence[TransportProblem], epsilon: float | Tensor, potentials: Potentials
+) -> Potentials:
+    """All four potentials, in units of the cost, each from what it is coupled with."""
+    across, x_self, y_self = (LogUpdates(problem, epsilon) for problem in problems)
+    f, g, f_self, g_self = (potential / epsilon for potential in potentials)
+    return (
+        epsilon * across.source(g),
+        epsilon * across.target(f),
+        epsilon * x_self.source(f_self),
+        epsilon * y_self.source(g_self),
+    )
+
+
+@torch.no_grad()
+def _solve(
+    problems: Sequence[TransportProblem],
+    epsilon: float,
+    max_iterations: int,
+    tolerance: float,
+    annealing: int,
+) -> Potentials:
+    """Average old and new potentials until the updates move no more mass than the tolerance."""
+    masses = [problems[0].source, problems[0].target, problems[1].source, problems[2].source]
+    potentials: Potentials = tuple(torch.zeros_like(mass) for mass in masses)
+    for now in falling(problems[0], epsilon, annealing):
+        potentials = _mean(potentials, _update(problems, now, potentials))
+    for _ in range(max_iterations - annealing):
+        updated = _update(problems, epsilon, potentials)
+        moved = [
+            (mass * torch.where(mass > 0, torch.expm1((old - new) / epsilon).abs(), 0)).sum(1)
+            for mass, old, new in zip(masses, potentials, updated, strict=True)
+        ]
+        active = ~(torch.stack(moved).amax(0) <= tolerance)
+        if not bool(active.any()):
+            break
+        averaged = _mean(potentials, updated)
+        pairs = zip(averaged, potentials, strict=True)
+        potentials = tuple(torch.where(active[:, None], *pair) for pair in pairs)
+    return potentials
+
+
+def _mean(old: Potentials, new: Potentials) -> Potentials:
+    return tuple((a + b) / 2 for a, b in zip(old, new, strict=True))
