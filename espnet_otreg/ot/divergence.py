@@ -12,7 +12,6 @@ from espnet_otreg.ot.log_domain import LogUpdates, falling
 from espnet_otreg.ot.problem import TransportProblem, make_problem
 
 Cost = Callable[[Tensor, Tensor], Tensor]
-Potentials = tuple[Tensor, ...]  # of x and y towards each other, then of x and y with themselves
 
 
 def sinkhorn_divergence(
@@ -59,31 +58,29 @@ def sinkhorn_divergence(
     """
 
     masses = [None if mass is None else mass.detach() for mass in (x_mass, y_mass)]
-    sides = ((x, x_mask, masses[0]), (y, y_mask, masses[1]))
+    of_x, of_y = (x, x_mask, masses[0]), (y, y_mask, masses[1])
+    problems = []
     with torch.autocast(x.device.type, enabled=False):
-        problems = [
-            make_problem(cost(p, q), p_mask, q_mask, p_mass, q_mass, exact=True)
-            for (p, p_mask, p_mass), (q, q_mask, q_mass) in (sides, sides[:1] * 2, sides[1:] * 2)
-        ]
+        for side, other in ((of_x, of_y), (of_y, of_x), (of_x, of_x), (of_y, of_y)):
+            # The gradient reaches each cloud through its own potentials alone, so it comes once.
+            matrix = cost(side[0], other[0].detach())
+            problems.append(make_problem(matrix, side[1], other[1], side[2], other[2], exact=True))
         potentials = _solve(problems, epsilon, max_iterations, tolerance, annealing)
         f, g, f_self, g_self = _update(problems, epsilon, potentials)
-        across = problems[0]
-        of_x = torch.where(across.source > 0, across.source * (f - f_self), 0).sum(1)
-        return of_x + torch.where(across.target > 0, across.target * (g - g_self), 0).sum(1)
+        parts = ((problems[0].source, f - f_self), (problems[1].source, g - g_self))
+        return sum(
+            (torch.where(mass > 0, mass * gap, 0).sum(1) for mass, gap in parts),
+            start=x.new_zeros(()),
+        )
 
 
 def _update(
-    problems: Sequence[TransportProblem], epsilon: float | Tensor, potentials: Potentials
-) -> Potentials:
-    """All four potentials, in units of the cost, each from what it is coupled with."""
-    across, x_self, y_self = (LogUpdates(problem, epsilon) for problem in problems)
-    f, g, f_self, g_self = (potential / epsilon for potential in potentials)
-    return (
-        epsilon * across.source(g),
-        epsilon * across.target(f),
-        epsilon * x_self.source(f_self),
-        epsilon * y_self.source(g_self),
-    )
+    problems: Sequence[TransportProblem], epsilon: float | Tensor, potentials: Sequence[Tensor]
+) -> list[Tensor]:
+    """All four potentials, in units of the cost, each from the one that it is coupled with."""
+    f, g, f_self, g_self = potentials
+    coupled = zip(problems, (g, f, f_self, g_self), strict=True)
+    return [epsilon * LogUpdates(one, epsilon).source(other / epsilon) for one, other in coupled]
 
 
 @torch.no_grad()
@@ -93,26 +90,23 @@ def _solve(
     max_iterations: int,
     tolerance: float,
     annealing: int,
-) -> Potentials:
+) -> list[Tensor]:
     """Average old and new potentials until the updates move no more mass than the tolerance."""
-    masses = [problems[0].source, problems[0].target, problems[1].source, problems[2].source]
-    potentials: Potentials = tuple(torch.zeros_like(mass) for mass in masses)
+    masses = [problem.source for problem in problems]
+    potentials = [torch.zeros_like(mass) for mass in masses]
     for now in falling(problems[0], epsilon, annealing):
-        potentials = _mean(potentials, _update(problems, now, potentials))
+        updated = _update(problems, now, potentials)
+        potentials = [(a + b) / 2 for a, b in zip(potentials, updated, strict=True)]
     for _ in range(max_iterations - annealing):
         updated = _update(problems, epsilon, potentials)
         moved = [
             (mass * torch.where(mass > 0, torch.expm1((old - new) / epsilon).abs(), 0)).sum(1)
             for mass, old, new in zip(masses, potentials, updated, strict=True)
         ]
-        active = ~(torch.stack(moved).amax(0) <= tolerance)
+        active = ~(torch.stack(moved).amax(0) <= tolerance)[:, None]
         if not bool(active.any()):
             break
-        averaged = _mean(potentials, updated)
-        pairs = zip(averaged, potentials, strict=True)
-        potentials = tuple(torch.where(active[:, None], *pair) for pair in pairs)
+        potentials = [
+            torch.where(active, (a + b) / 2, a) for a, b in zip(potentials, updated, strict=True)
+        ]
     return potentials
-
-
-def _mean(old: Potentials, new: Potentials) -> Potentials:
-    return tuple((a + b) / 2 for a, b in zip(old, new, strict=True))

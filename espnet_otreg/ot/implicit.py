@@ -29,7 +29,12 @@ _RIDGE = 1e-12
 
 
 def plan_of(
-    cost: Tensor, log_source: Tensor, log_target: Tensor, u: Tensor, v: Tensor, epsilon: float
+    cost: Tensor,
+    log_source: Tensor,
+    log_target: Tensor,
+    u: Tensor,
+    v: Tensor,
+    epsilon: float | Tensor,
 ) -> Tensor:
     """``P_ij = a_i b_j exp(u_i + v_j - C_ij / epsilon)``, (B, S, T).
 
@@ -101,22 +106,21 @@ class ImplicitPlan(torch.autograd.Function):
         s: float,
         t: float,
     ) -> Tensor:
-        ctx.save_for_backward(cost, log_source, log_target, support, u, v)
+        plan = torch.where(support, plan_of(cost, log_source, log_target, u, v, epsilon), 0)
+        ctx.save_for_backward(plan)
         ctx.epsilon, ctx.s, ctx.t = epsilon, s, t
-        return torch.where(support, plan_of(cost, log_source, log_target, u, v, epsilon), 0)
+        return plan
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        cost, log_source, log_target, support, u, v = ctx.saved_tensors
-        s, t, dtype = ctx.s, ctx.t, cost.dtype
-        with torch.autocast(cost.device.type, enabled=False):
+        (saved,) = ctx.saved_tensors
+        s, t, dtype = ctx.s, ctx.t, saved.dtype
+        with torch.autocast(saved.device.type, enabled=False):
             # float64 throughout: where the plan is nearly made of blocks the system is nearly
             # singular, and float32 rounding of its right side would be blown up.
-            log_masses = log_source.double(), log_target.double()
-            plan = plan_of(cost.double(), *log_masses, u.double(), v.double(), ctx.epsilon)
-            plan = torch.where(support, plan, 0)
-            direct = torch.where(support, plan * gradient.double(), 0)
+            plan = saved.double()
+            direct = plan * gradient.double()
             gradient_u, gradient_v = direct.sum(2), direct.sum(1)
             w_u, w_v = solve_adjoint(plan, gradient_u, gradient_v, s, t)
             row, column = plan.sum(2), plan.sum(1)

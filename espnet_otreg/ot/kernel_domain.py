@@ -1,38 +1,40 @@
 """Sinkhorn's iterations on the kernel matrix: two matrix-vector products each, no exponentials.
 
-About potentials ``u``, ``v`` the kernel is the plan itself, ``K_ij = a_i b_j exp(u_i + v_j -
-C_ij / epsilon)``, and an iteration rescales it: ``x = a / (K y)``, ``y = b / (K^T x)``. As long as
-the scalings stay small this loses nothing; where they grow, those iterations are done again in the
-log domain and the kernel is made anew about where they lead. Two iterations in the log domain come
-first, because from nothing the first kernel would underflow (Schmitzer 2019 calls the remaking
-absorption).
+About potentials ``u``, ``v`` the kernel is ``K_ij = a_i b_j exp(u_i + v_j - C_ij / epsilon)``, and
+an iteration rescales it: ``x = a / (K y)``, ``y = b / (K^T x)``. As long as the scalings stay
+within twelve orders of magnitude this loses nothing. Where they leave them, that problem's last few
+iterations are done again in the log domain, and its kernel is made anew about where they lead
+(Schmitzer 2019 calls that absorption).
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from espnet_otreg.ot.log_domain import Iterate, LogUpdates, residual_of
+from espnet_otreg.ot.log_domain import Iterate, LogUpdates
 from espnet_otreg.ot.problem import TransportProblem
 
-_LOG_ITERATIONS = 2
 # Iterations between two looks at the residual and at the scalings.
 _BLOCK = 5
-# Scalings up to here leave float32 twenty-six orders of magnitude below a mass of one.
-_WIDEST = 1e6
+_WIDEST = math.log(1e12)
 
 
 class _Kernel:
-    """The kernels of a batch about potentials (B, S) and (B, T), in the two layouts that fast
-    products want."""
+    """The kernels of a batch, in the two layouts that fast products want.
+
+    Outside the support stand ones: they keep the sums there positive and are never weighed, since
+    scalings without mass are zero.
+    """
 
     def __init__(self, updates: LogUpdates, u: Tensor, v: Tensor) -> None:
         self.updates, self.problem, self.damping = updates, updates.problem, updates.damping
         self.u, self.v = u, v
-        self.by_source = updates.plan(u, v)
+        self.by_source = updates.plan(u, v, outside=1)
         self.by_target = self.by_source.mT.contiguous()
-        self._tiny = torch.finfo(u.dtype).tiny
+        self._sums = u.new_empty(len(u), 1, u.shape[1]), u.new_empty(len(v), 1, v.shape[1])
         self._make_lifts()
 
     def _make_lifts(self) -> None:
@@ -45,36 +47,45 @@ class _Kernel:
         """Move the kernels of the problems ``which`` (B,) to the potentials ``u`` and ``v``."""
         self.u, self.v = self.u.clone(), self.v.clone()
         self.u[which], self.v[which] = u, v
-        made = self.updates.select(which).plan(u, v)
+        made = self.updates.select(which).plan(u, v, outside=1)
         self.by_source[which], self.by_target[which] = made, made.mT
         self._make_lifts()
 
     def update_source(self, y: Tensor) -> Tensor:
         """(B, T) target scalings to (B, S) source scalings."""
-        x = torch.bmm(y[:, None, :], self.by_target)[:, 0].clamp_(min=self._tiny)
-        torch.div(self.problem.source, x, out=x)
+        sums = torch.bmm(y[:, None, :], self.by_target, out=self._sums[0])[:, 0]
+        x = self.problem.source / sums
         return x if self._source_lift is None else x.pow_(self.damping[0]).mul_(self._source_lift)
 
     def update_target(self, x: Tensor) -> Tensor:
         """(B, S) source scalings to (B, T) target scalings."""
-        y = torch.bmm(x[:, None, :], self.by_source)[:, 0].clamp_(min=self._tiny)
-        torch.div(self.problem.target, y, out=y)
+        sums = torch.bmm(x[:, None, :], self.by_source, out=self._sums[1])[:, 0]
+        y = self.problem.target / sums
         return y if self._target_lift is None else y.pow_(self.damping[1]).mul_(self._target_lift)
 
-    def potentials(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The scaled potentials (B, S) and (B, T) that scalings stand for."""
-        u = self.u + torch.where(self.problem.source > 0, x.log(), 0)
-        return u, self.v + torch.where(self.problem.target > 0, y.log(), 0)
+    def residual(self, x: Tensor, next_x: Tensor) -> Tensor:
+        """(B,) as :func:`espnet_otreg.ot.log_domain.residual_of`, from scalings."""
+        change = (x / next_x - 1).abs_() * self.problem.source
+        return torch.where(self.problem.source > 0, change, 0).sum(1)
+
+    def shifts(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """What scalings add to the potentials, (B, S) and (B, T); 0 without mass."""
+        shift_u = torch.where(self.problem.source > 0, x.log(), 0)
+        return shift_u, torch.where(self.problem.target > 0, y.log(), 0)
 
 
-def _too_wide(problem: TransportProblem, x: Tensor, y: Tensor) -> Tensor:
-    """(B,) whether any scaling of a real entry has left the range; NaN has."""
+def _tight_start(updates: LogUpdates) -> tuple[Tensor, Tensor]:
+    """Potentials about which every row and every column of the kernel has its largest entry, and
+    that is the product of its masses: nothing underflows (the c-transform of zero)."""
+    if updates.scores.numel() == 0:
+        return torch.zeros_like(updates.problem.source), torch.zeros_like(updates.problem.target)
+    scores = updates.scores.masked_fill(~updates.problem.support, -torch.inf)
+    u = -_finite(scores.amax(2))
+    return u, -_finite((scores + u[:, :, None]).amax(1))
 
-    def within(scaling: Tensor, mass: Tensor) -> Tensor:
-        fits = (scaling <= _WIDEST) & (scaling >= 1 / _WIDEST)
-        return (fits | (mass == 0)).all(1)
 
-    return ~(within(x, problem.source) & within(y, problem.target))
+def _finite(values: Tensor) -> Tensor:
+    return torch.where(values == -torch.inf, 0, values)
 
 
 @torch.no_grad()
@@ -92,33 +103,34 @@ def iterate_in_kernel_domain(
     four more than it needs. Looking, and remaking a kernel, concern each problem by itself, so that
     its result does not depend on the others of the batch.
     """
-    taken = min(_LOG_ITERATIONS, max_iterations)
     updates = LogUpdates(problem, epsilon, damping)
-    kernel = _Kernel(updates, *updates.iterate(v, taken))
-    x, y = torch.ones_like(kernel.u), torch.ones_like(kernel.v)
+    kernel = _Kernel(updates, *_tight_start(updates))
+    y = torch.where(problem.target > 0, (v - kernel.v).exp(), 0)
     found_u, found_v = kernel.u, kernel.v
-    residual = x.new_full((len(x),), torch.inf)
-    iterations = torch.full_like(residual, taken, dtype=torch.int64)
-    while True:
-        next_x = kernel.update_source(y)
-        # What has converged stays as it was found; running on with the others does it no harm.
-        active = ~(residual <= tolerance)
-        u, v = kernel.potentials(x, y)
-        found_u = torch.where(active[:, None], u, found_u)
-        found_v = torch.where(active[:, None], v, found_v)
-        now = residual_of(problem, x.log(), next_x.log())
-        residual = torch.where(active, now, residual)
-        iterations = torch.where(active, taken, iterations)
-        if taken == max_iterations or bool((residual <= tolerance).all()):
-            return Iterate(found_u, found_v, residual, iterations)
+    residual = v.new_full((len(v),), torch.inf)
+    iterations = torch.zeros_like(residual, dtype=torch.int64)
+    taken = 0
+    while taken < max_iterations:
         count = min(_BLOCK, max_iterations - taken)
-        x = next_x
-        y = kernel.update_target(x)
-        for _ in range(count - 1):
+        for _ in range(count):
             x = kernel.update_source(y)
             y = kernel.update_target(x)
         taken += count
-        wide = _too_wide(problem, x, y)
-        if bool(wide.any()):
+        shift_u, shift_v = kernel.shifts(x, y)
+        inside = (shift_u.abs() <= _WIDEST).all(1) & (shift_v.abs() <= _WIDEST).all(1)
+        if not bool(inside.all()):  # NaN is not inside
+            wide = ~inside
             kernel.remake(wide, *updates.select(wide).iterate(v[wide], count))
-            x[wide], y[wide] = 1, 1
+            x[wide], y[wide], shift_u[wide], shift_v[wide] = 1, 1, 0, 0
+        u, v = kernel.u + shift_u, kernel.v + shift_v
+        if tolerance > 0 or taken == max_iterations:
+            # What has converged stays as it was found; running on with the others does no harm.
+            active = ~(residual <= tolerance)
+            found_u = torch.where(active[:, None], u, found_u)
+            found_v = torch.where(active[:, None], v, found_v)
+            now = kernel.residual(x, kernel.update_source(y))
+            residual = torch.where(active, now, residual)
+            iterations = torch.where(active, taken, iterations)
+            if bool((residual <= tolerance).all()):
+                break
+    return Iterate(found_u, found_v, residual, iterations)

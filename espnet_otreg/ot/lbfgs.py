@@ -50,11 +50,12 @@ def minimize(
         best = (point, value, gradient)
         for _ in range(_HALVINGS):
             trial = point + torch.where(wanted, size, 0)[:, None] * direction
-            found = (trial, *evaluate(trial))
-            good = wanted & (found[1] <= value + _SUFFICIENT * size * slope)
-            best = tuple(
-                torch.where(good.view(-1, *[1] * (new.dim() - 1)), new, old)
-                for new, old in zip(found, best, strict=True)
+            trial_value, trial_gradient = evaluate(trial)
+            good = wanted & (trial_value <= value + _SUFFICIENT * size * slope)
+            best = (
+                torch.where(good[:, None], trial, best[0]),
+                torch.where(good, trial_value, best[1]),
+                torch.where(good[:, None], trial_gradient, best[2]),
             )
             wanted = wanted & ~good
             if not bool(wanted.any()):

@@ -58,13 +58,11 @@ class LogUpdates:
         weighted = self.scores + (self.problem.log_source + u)[:, :, None]
         return -self.damping[1] * torch.logsumexp(weighted, dim=1)
 
-    def plan(self, u: Tensor, v: Tensor) -> Tensor:
-        """(B, S, T), exact zeros outside the support."""
+    def plan(self, u: Tensor, v: Tensor, outside: float = 0.0) -> Tensor:
+        """(B, S, T) of scaled potentials (B, S) and (B, T), with one number outside the support."""
         masses = self.problem.log_source, self.problem.log_target
         plan = plan_of(self.problem.cost, *masses, u, v, self.epsilon)
-        # -inf log masses make exact zeros of all padding; the support matters for problems with an
-        # empty side.
-        return torch.where(self.problem.support, plan, 0)
+        return torch.where(self.problem.support, plan, outside)
 
     def select(self, which: Tensor) -> LogUpdates:
         """The updates of the problems ``which`` (B,) alone."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from espnet_otreg.ot.implicit import ImplicitPlan, plan_of
 from espnet_otreg.ot.kernel_domain import iterate_in_kernel_domain
-from espnet_otreg.ot.log_domain import anneal, iterate_in_log_domain
+from espnet_otreg.ot.log_domain import Iterate, anneal, iterate_in_log_domain
 from espnet_otreg.ot.problem import TransportProblem, make_problem
 from espnet_otreg.ot.solution import TransportSolution
 
@@ -18,25 +18,40 @@ Gradient = Literal["implicit", "unrolled", "envelope"]
 
 
 def _generalized_kl(value: Tensor, log_reference: Tensor, reference: Tensor) -> Tensor:
-    """``sum p log(p / q) - p + q`` over all but the first dimension; 0 where q is 0."""
+    """``sum p log(p / q) - p + q`` over the last dimension; 0 where q is 0."""
     log_reference = torch.where(reference > 0, log_reference, 0)
     # Clamping keeps the gradient finite where an entry has underflowed to 0.
     log_ratio = value.clamp(min=torch.finfo(value.dtype).tiny).log() - log_reference
-    return (value * log_ratio - value + reference).flatten(1).sum(1)
+    return (value * log_ratio - value + reference).sum(1)
+
+
+def _plan_kl(problem: TransportProblem, coupling: Tensor, logarithm: Tensor) -> Tensor:
+    """``KL(P | a b^T)``, (B,), where ``logarithm`` is that of ``P / (a b^T)``, as constants.
+
+    Its derivative by P is that logarithm, so none has to be taken, stored or differentiated.
+    """
+    moved = (coupling * logarithm).sum((1, 2)) - coupling.detach().sum((1, 2))
+    total = problem.source.sum(1) * problem.target.sum(1)
+    for mass, size in ((problem.source, 2), (problem.target, 1)):
+        if mass.requires_grad:  # its logarithm is a part of the constant one
+            own = torch.where(mass > 0, torch.where(mass > 0, mass, 1).log(), 0)
+            moved = moved - (coupling.detach().sum(size) * (own - own.detach())).sum(1)
+    return moved + total
 
 
 def _regularized_cost(
     problem: TransportProblem,
     coupling: Tensor,
     linear_cost: Tensor,
+    state: Iterate,
     epsilon: float,
     source_relaxation: float | None,
     target_relaxation: float | None,
 ) -> Tensor:
     """The objective ``sinkhorn`` minimises, (B,)."""
-    product = problem.source[:, :, None] * problem.target[:, None, :]
-    log_product = problem.log_source[:, :, None] + problem.log_target[:, None, :]
-    value = linear_cost + epsilon * _generalized_kl(coupling, log_product, product)
+    u, v = state.u.detach()[:, :, None], state.v.detach()[:, None, :]
+    logarithm = torch.where(problem.support, u + v - problem.cost.detach() / epsilon, 0)
+    value = linear_cost + epsilon * _plan_kl(problem, coupling, logarithm)
     if source_relaxation is not None:
         row = coupling.sum(2)
         value = value + source_relaxation * _generalized_kl(row, problem.log_source, problem.source)
@@ -167,14 +182,14 @@ def sinkhorn(
                 *parts, problem.support, state.u, state.v, epsilon, *damping
             )
         else:
-            plan = plan_of(*parts, state.u, state.v, epsilon)
             # -inf log masses make exp and its gradient exact zeros outside the support; the mask
             # matters for problems with an empty side.
+            plan = plan_of(*parts, state.u, state.v, epsilon)
             coupling = torch.where(problem.support, plan, 0)
             coupling = coupling.detach() if gradient == "envelope" else coupling
         linear_cost = (coupling * problem.cost).sum((1, 2))
         regularized_cost = _regularized_cost(
-            problem, coupling, linear_cost, epsilon, source_relaxation, target_relaxation
+            problem, coupling, linear_cost, state, epsilon, source_relaxation, target_relaxation
         )
         f = torch.where(problem.source > 0, epsilon * state.u, 0).detach()
         g = torch.where(problem.target > 0, epsilon * state.v, 0).detach()

