@@ -15,37 +15,43 @@ _HALVINGS = 25
 
 
 def minimize(
-    evaluate: Evaluate, start: Tensor, max_iterations: int, tolerance: float
+    evaluate: Evaluate, start: Tensor, longest: Tensor, max_iterations: int, tolerance: float
 ) -> tuple[Tensor, Tensor]:
     """Minimise convex functions by L-BFGS with backtracking (Nocedal & Wright, algorithm 7.5).
 
-    A problem whose gradient has at most the tolerance in L1, or that no step along its direction
-    improves, stays where it is: its result does not depend on the others of the batch.
+    A problem whose gradient has at most the tolerance in L1, or that no step improves, stays where
+    it is: its result does not depend on the others of the batch. Where the functions have kinks
+    the search may end at one.
 
     Args:
         evaluate: (B, N) points to (B,) values and (B, N) gradients.
         start: (B, N).
+        longest: (B,) no coordinate changes by more in one step; rounding could make a much longer
+            one look like an improvement.
         max_iterations: at least 0.
         tolerance: of the gradient's L1 norm.
 
     Returns:
         (B, N) points and (B,) int64 iterations.
 
-    >>> x, _ = minimize(lambda x: (((x - 3) ** 2).sum(1), 2 * (x - 3)), torch.zeros(1, 2), 9, 1e-5)
-    >>> x
+    >>> def square(x):
+    ...     return ((x - 3) ** 2).sum(1), 2 * (x - 3)
+    >>> minimize(square, torch.zeros(1, 2), torch.ones(1), 9, 1e-5)[0]
     tensor([[3., 3.]])
     """
     point = start
     value, gradient = evaluate(point)
     iterations = torch.zeros(len(point), dtype=torch.int64, device=point.device)
     going = gradient.abs().sum(1) > tolerance
+    fresh = torch.ones_like(going)  # nothing learnt yet
     pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # step, change of gradient, 1 / their product
     for _ in range(max_iterations):
         if not bool(going.any()):
             break
         direction = _direction(gradient, pairs)
         slope = (direction * gradient).sum(1)
-        size = torch.ones_like(value) if pairs else 1 / gradient.abs().sum(1).clamp(min=1e-12)
+        longest_size = longest / direction.abs().amax(1).clamp(min=torch.finfo(value.dtype).tiny)
+        size = torch.where(fresh, longest_size, longest_size.clamp(max=1))
         wanted = going & (slope < 0)
         best = (point, value, gradient)
         for _ in range(_HALVINGS):
@@ -67,10 +73,13 @@ def minimize(
         useful = product > torch.finfo(product.dtype).eps * change.square().sum(1)
         inverse = torch.where(useful, 1 / torch.where(useful, product, 1), 0)
         pairs = [*pairs[1 - _MEMORY :], (step, change, inverse)]
-        moved = going & (step != 0).any(1)
-        iterations = iterations + moved
+        moved = (step != 0).any(1)
+        iterations = iterations + (going & moved)
         point, value, gradient = best
-        going = moved & (gradient.abs().sum(1) > tolerance)
+        # At a kink what was learnt before it misleads: forget it and try the gradient alone, once.
+        pairs = [(s, c, torch.where(moved, i, 0)) for s, c, i in pairs]
+        going = going & (moved | fresh.logical_not()) & (gradient.abs().sum(1) > tolerance)
+        fresh = ~moved
     return point, iterations
 
 

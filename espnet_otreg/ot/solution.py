@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from espnet_otreg.ot.problem import TransportProblem
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,3 +34,23 @@ class TransportSolution:
     residual: Tensor
     iterations: Tensor
     converged: Tensor
+
+
+def empty_solution(problem: TransportProblem) -> TransportSolution:
+    """All zero: the solution of problems without a source or without a target.
+
+    >>> from espnet_otreg.ot.problem import make_problem
+    >>> problem = make_problem(torch.zeros(2, 0, 3), None, None, None, None, exact=True)
+    >>> empty_solution(problem).linear_cost
+    tensor([0., 0.])
+    """
+    value = problem.cost.sum((1, 2))
+    return TransportSolution(
+        coupling=torch.zeros_like(problem.cost),
+        potentials=(torch.zeros_like(problem.source), torch.zeros_like(problem.target)),
+        linear_cost=value,
+        regularized_cost=value,
+        residual=value.detach(),
+        iterations=torch.zeros_like(value, dtype=torch.int64),
+        converged=torch.ones_like(value, dtype=torch.bool),
+    )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from espnet_otreg.ot.lbfgs import minimize
 from espnet_otreg.ot.problem import TransportProblem, make_problem
-from espnet_otreg.ot.solution import TransportSolution
+from espnet_otreg.ot.solution import TransportSolution, empty_solution
 
 _NEVER = -1e30  # the score of a pair outside the support: finite, so that sums stay so
 
@@ -20,7 +20,7 @@ def sparse_transport(
     target_mask: Tensor | None = None,
     source_mass: Tensor | None = None,
     target_mass: Tensor | None = None,
-    gamma: float = 1.0,
+    gamma: float = 0.1,
     max_nonzeros: int = 2,
     sparse_side: Literal["source", "target"] = "source",
     max_iterations: int = 200,
@@ -28,8 +28,10 @@ def sparse_transport(
 ) -> TransportSolution:
     """Plans with at most k nonzeros in each row, or column (Liu et al., ICLR 2023).
 
-    Minimises ``<P, C> + gamma / 2 |P|^2`` where every unit of ``sparse_side`` has at most
-    ``max_nonzeros`` partners, by L-BFGS on the semi-dual. Its marginal and its sparsity are exact.
+    Minimises ``<P, C> + gamma / 2 sum_i |P_i|^2 / a_i`` where every unit i of ``sparse_side``, of
+    mass a_i, has at most ``max_nonzeros`` partners, by L-BFGS on the semi-dual. (The paper has
+    ``|P_i|^2`` alone; divided by the mass, gamma means the same for sequences of any length.) The
+    side's marginal and its sparsity are exact.
     The other marginal is met only if k is large enough: where scores tie, no k-sparse plan need
     meet it; ``residual`` says by how much it is missed. With k = 1 the value is that of exact
     transport plus a constant, with large k that of quadratic transport. The gradient of the
@@ -40,7 +42,7 @@ def sparse_transport(
         cost: (B, S, T); what it holds on padding is ignored.
         source_mask, target_mask: (B, S), (B, T) bool, True = real; None = all real.
         source_mass, target_mass: (B, S), (B, T) with equal totals; None = uniform, total 1.
-        gamma: strength of the quadratic term, in units of cost per mass.
+        gamma: strength of the quadratic term, in units of the cost.
         max_nonzeros: k, at least 1.
         sparse_side: whose units have at most k partners.
         max_iterations: of L-BFGS.
@@ -64,6 +66,8 @@ def sparse_transport(
     with torch.autocast(cost.device.type, enabled=False):
         problem = make_problem(cost, source_mask, target_mask, source_mass, target_mass, exact=True)
         turned = problem if sparse_side == "source" else problem.turned()
+        if 0 in turned.cost.shape:
+            return empty_solution(problem)
         k = min(max_nonzeros, turned.cost.shape[2])
         potential, iterations = _maximize(turned, gamma, k, max_iterations, tolerance)
         coupling, threshold = _project(turned, potential, gamma, k)
@@ -90,29 +94,30 @@ def _project(
 ) -> tuple[Tensor, Tensor]:
     """The best k-sparse row for every source at given (B, T) potentials.
 
-    ``argmax_t <g - c_i, t> - gamma / 2 |t|^2`` over rows of mass a_i: the k largest scores,
-    projected onto the simplex of that mass.
+    ``argmax_t <g - c_i, t> - gamma / 2 |t|^2 / a_i`` over rows of mass a_i: the k largest scores,
+    divided by gamma and projected onto the simplex, times the mass.
 
     Returns:
         (B, S, T) rows and (B, S) thresholds in units of the cost: a score below it gets no mass.
     """
     scores = torch.where(problem.support, potential[:, None, :] - problem.cost, _NEVER)
     best, where = scores.topk(k, dim=2)  # falling
-    sums = best.cumsum(2) - gamma * problem.source[:, :, None]
+    sums = best.cumsum(2) - gamma
     ranks = torch.arange(1, k + 1, device=scores.device, dtype=scores.dtype)
     kept = (best * ranks > sums).sum(2, keepdim=True).clamp(min=1)
     threshold = sums.gather(2, kept - 1) / kept
     share = (best - threshold).clamp(min=0) / gamma
-    # A source without mass has its largest score as the threshold, exactly, and so gets nothing.
-    rows = torch.zeros_like(scores).scatter(2, where, share)
+    rows = torch.zeros_like(scores).scatter(2, where, problem.source[:, :, None] * share)
     return torch.where(problem.support, rows, 0), threshold[:, :, 0]
 
 
 def _dual(problem: TransportProblem, rows: Tensor, potential: Tensor, gamma: float) -> Tensor:
-    """(B,) ``<g, b> - sum_i (<g - c_i, t_i> - gamma / 2 |t_i|^2)``, the rows t_i constant."""
+    """(B,) ``<g, b> - sum_i (<g - c_i, t_i> - gamma / 2 |t_i|^2 / a_i)``, the rows t_i constant."""
     rows = rows.detach()
+    mass = torch.where(problem.source > 0, problem.source, 1)
     gained = (rows * (potential[:, None, :] - problem.cost)).sum((1, 2))
-    return (potential * problem.target).sum(1) - gained + gamma / 2 * rows.square().sum((1, 2))
+    paid = gamma / 2 * (rows.square().sum(2) / mass).sum(1)
+    return (potential * problem.target).sum(1) - gained + paid
 
 
 @torch.no_grad()
@@ -126,4 +131,6 @@ def _maximize(
         return -_dual(problem, rows, potential, gamma), rows.sum(1) - problem.target
 
     start = torch.zeros_like(problem.target)
-    return minimize(evaluate, start, max_iterations, tolerance)
+    # Best potentials differ by no more than the costs of a row do, and gamma.
+    longest = problem.cost.flatten(1).abs().amax(1) + gamma
+    return minimize(evaluate, start, longest, max_iterations, tolerance)
