@@ -19,9 +19,14 @@ class OTRegConfig(RegularizerConfig):
 
     Attributes:
         weight: 0.3 in the paper (medium-high confidence).
-        epsilon: entropy of the plan, in units of the cost 1 - cos. Our choice.
-        max_iterations, tolerance: of Sinkhorn's iterations. Our choice.
-        sparsity_weight: factor of the mean row entropy. Our choice, as is the form of the term.
+        plan: "entropic", or "sparse" = at most ``max_nonzeros`` targets for each frame (Liu et al.,
+            ICLR 2023), which the paper does not have.
+        epsilon: entropy of an entropic plan, in units of the cost 1 - cos. Our choice.
+        max_nonzeros, gamma: of a sparse plan; gamma is its quadratic term, in units of the cost.
+        max_iterations, tolerance: of the solver. Our choice.
+        sparsity_weight: factor of the mean over frames of ``sparsity``. Our choice, as is the term.
+        sparsity: of the shares p of a frame's mass: "entropy", "impurity" = 1 - sum p^2, or
+            "spread" = 1 - max p.
         anchor: add the anchor embedding as a target for silence.
         anchor_mass: its share of the mass, in (0, 1); None = that of one token.
         deduplicate: "token_id" keeps each token once; "cosine" also drops a token whose embedding
@@ -36,10 +41,14 @@ class OTRegConfig(RegularizerConfig):
     """
 
     weight: float = 0.3
+    plan: Literal["entropic", "sparse"] = "entropic"
     epsilon: float = 0.1
+    max_nonzeros: int = 2
+    gamma: float = 0.1
     max_iterations: int = 50
     tolerance: float = 1e-3
     sparsity_weight: float = 0.1
+    sparsity: Literal["entropy", "impurity", "spread"] = "entropy"
     anchor: bool = True
     anchor_mass: float | None = None
     deduplicate: Literal["token_id", "cosine", "none"] = "token_id"
@@ -53,6 +62,8 @@ class OTRegConfig(RegularizerConfig):
         errors = super().validate()
         wanted = {
             "epsilon": (self.epsilon > 0, "a positive number"),
+            "max_nonzeros": (self.max_nonzeros >= 1, "at least 1"),
+            "gamma": (self.gamma > 0, "a positive number"),
             "max_iterations": (self.max_iterations >= 1, "at least 1"),
             "tolerance": (self.tolerance >= 0, "a number not below 0"),
             "sparsity_weight": (self.sparsity_weight >= 0, "a number not below 0"),
@@ -74,6 +85,10 @@ class OTRegConfig(RegularizerConfig):
                 errors.append(f"{key}: expected {expected}, found {getattr(self, key)}")
         if self.anchor_mass is not None and not self.anchor:
             errors.append("anchor_mass: has no meaning with 'anchor: false'")
+        if self.plan == "sparse" and self.source_relaxation is not None:
+            errors.append("source_relaxation: has no meaning with 'plan: sparse'")
+        if self.plan == "sparse" and self.gradient != "implicit":
+            errors.append("gradient: has no meaning with 'plan: sparse'; leave it out")
         if self.gradient == "envelope" and self.sparsity_weight > 0:
             errors.append(
                 "gradient: 'envelope' holds the plan constant and so gives the sparsity term no "

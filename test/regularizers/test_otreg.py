@@ -31,7 +31,16 @@ def test_value_equals_the_formula_with_a_plan_from_pot(make_batch, table):
     assert value.item() == pytest.approx((plan * cost).sum() + 0.1 * entropy, abs=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{}, {"sparsity_weight": 0.0, "gradient": "envelope"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"sparsity_weight": 0.0, "gradient": "envelope"},
+        {"sparsity": "impurity"},
+        {"sparsity": "spread"},
+        {"plan": "sparse", "max_nonzeros": 2, "max_iterations": 200},
+    ],
+)
 def test_gradient_moves_speech_towards_the_text(make_batch, settings):
     batch = make_batch(TRANSCRIPTS, FRAMES)
     value, gradient = value_and_gradient(batch, **settings)
@@ -71,6 +80,19 @@ def test_batch_equals_the_mean_of_its_utterances(make_batch, one_of, settings, a
     torch.testing.assert_close(value, torch.stack(values).mean(), rtol=1e-5, atol=1e-7)
 
 
+def test_a_sparse_plan_gives_a_frame_at_most_k_targets(make_batch, one_of):
+    batch = make_batch(TRANSCRIPTS, FRAMES)
+    config = OTRegConfig(plan="sparse", max_nonzeros=2, max_iterations=500)
+    solution = OTRegularizer(config).align(batch).solution
+    assert ((solution.coupling > 0).sum(2) <= 2).all()
+    entropic = OTRegularizer(OTRegConfig()).align(batch).solution
+    assert ((entropic.coupling[0, 0] > 0).sum() > 2).all()
+    alone = OTRegularizer(config).align(one_of(batch, 0)).solution
+    torch.testing.assert_close(solution.coupling[0], alone.coupling[0], rtol=0, atol=1e-5)
+    rows = batch.speech_mask / batch.speech_mask.sum(1, keepdim=True)
+    torch.testing.assert_close(solution.coupling.sum(2), rows)
+
+
 def test_repeating_or_reordering_words_changes_nothing(make_batch):
     value, gradient = value_and_gradient(make_batch([[3, 5, 7]], [9]))
     for transcript in ([3, 5, 3, 7, 7, 3], [7, 3, 5]):
@@ -107,6 +129,9 @@ def test_permuting_the_frames_permutes_the_gradient(make_batch):
         {"source_relaxation": 0.2, "anchor": False},
         {"gradient": "unrolled"},
         {"gradient": "envelope", "sparsity_weight": 0.0},
+        {"plan": "sparse", "max_nonzeros": 1},
+        {"plan": "sparse", "sparsity": "impurity", "anchor": False},
+        {"sparsity": "spread"},
     ],
 )
 @pytest.mark.parametrize(

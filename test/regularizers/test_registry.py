@@ -91,6 +91,9 @@ def test_mistakes_can_be_collected_with_those_of_other_sections():
         ({"deduplicate_threshold": 2.0}, "deduplicate_threshold"),
         ({"source_relaxation": 0.0}, "source_relaxation"),
         ({"gradient": "envelope"}, "sparsity term"),
+        ({"plan": "sparse", "source_relaxation": 1.0}, "no meaning with 'plan: sparse'"),
+        ({"plan": "sparse", "gradient": "unrolled"}, "no meaning with 'plan: sparse'"),
+        ({"max_nonzeros": 0}, "max_nonzeros: expected at least 1"),
     ],
 )
 def test_values_of_otreg_that_make_no_sense(fields, message):
