@@ -11,6 +11,7 @@ from espnet_otreg.regularizers.base import (
     TokenReadout,
 )
 from espnet_otreg.regularizers.ctc import CTCConfig
+from espnet_otreg.regularizers.divergence import DivergenceConfig
 from espnet_otreg.regularizers.otreg import OTRegConfig
 from espnet_otreg.regularizers.registry import (
     NamedRegularizer,
@@ -21,6 +22,7 @@ from espnet_otreg.regularizers.registry import (
 __all__ = [
     "AlignmentBatch",
     "CTCConfig",
+    "DivergenceConfig",
     "NamedRegularizer",
     "OTRegConfig",
     "Regularizer",

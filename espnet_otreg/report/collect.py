@@ -18,8 +18,17 @@ from espnet_otreg.scoring.rows import MEASURES, Row, macro_draws, macro_rate, ma
 from espnet_otreg.scoring.score import GROUPS
 from espnet_otreg.scoring.significance import percentile_interval
 
-# Comparisons of interest, control first. The first one is the primary comparison.
-PAIRS = (("control", "otreg"), ("control", "otreg_ctc"), ("sft", "control"))
+PRIMARY = ("control", "otreg")
+
+
+def pairs_of(arms: Sequence[str]) -> list[tuple[str, str]]:
+    """Comparisons of interest, the primary one first, then every other arm with its control.
+
+    >>> pairs_of(["sft", "control", "otreg", "otreg_ctc"])
+    [('control', 'otreg'), ('control', 'otreg_ctc'), ('sft', 'control')]
+    """
+    others = [arm for arm in arms if arm not in ("sft", *PRIMARY)]
+    return [PRIMARY, *(("control", arm) for arm in others), ("sft", "control")]
 
 
 @dataclass(frozen=True)
@@ -78,10 +87,10 @@ def collect(
     comparisons = [
         (mode, pair, comparison)
         for mode in dict.fromkeys(modes)
-        for pair in PAIRS
+        for pair in pairs_of(experiment.arms)
         if (comparison := _compare(experiment, rows, pair, mode)) is not None
     ]
-    first = (selection.mode, PAIRS[0])
+    first = (selection.mode, PRIMARY)
     missing = experiment.missing() + unmeasured
     if not selection.dev:
         missing.append("No development scores: no row is chosen, the comparison's mode is fixed.")
@@ -100,7 +109,7 @@ def collect(
         analyses=analyses,
         missing=missing,
         seeds=experiment.seeds,
-        differing_keys=configuration_differences(experiment, PAIRS[0]),
+        differing_keys=configuration_differences(experiment, PRIMARY),
     )
 
 

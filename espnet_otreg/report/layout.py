@@ -20,6 +20,8 @@ ARM_NAMES = {
     "control": "control",
     "otreg": "OTReg",
     "otreg_ctc": "OTReg + CTC",
+    "otreg_sparse": "OTReg, k-sparse",
+    "ctc_divergence": "CTC + divergence",
 }
 MODE_NAMES = {"ctc": "CTC read-out", "llm": "LLM", "joint": "joint CTC + LLM"}
 FLOOR_NAMES = {"llm_shuffled": "wrong speech (floor)", "llm_no_speech": "no speech (floor)"}
