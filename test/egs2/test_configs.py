@@ -1,0 +1,44 @@
+"""Every configuration of the recipe takes real optimiser steps: a tiny model, ten utterances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from bad_input import ForkServer
+from tiny_training import TinyTraining, make_tiny_training
+
+CONF = Path(__file__).resolve().parents[2] / "egs2/mini_multi/slm1/conf"
+CONFIGS = sorted(path for path in CONF.glob("*/*.yaml") if path.stem != "llm")
+# What the recipe's steps would be too many of here, and batches as small as the data.
+SHORT = ("--max_epoch", "1", "--num_iters_per_epoch", "2", "--batch_size", "4")
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
+    return make_tiny_training(tmp_path_factory.mktemp("training"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    server = ForkServer(tmp_path_factory.mktemp("server"))
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_takes_steps(
+    path: Path, training: TinyTraining, server: ForkServer, tmp_path: Path
+) -> None:
+    _, _, name, _, _, *options = training.command(tmp_path / "exp", *SHORT)
+    done = server(name.rpartition(".")[2], "--config", path, *options)
+    assert done.status == 0, done.stderr[-3000:]
+    content = torch.load(tmp_path / "exp/checkpoint.pth", weights_only=False)
+    seen = content["reporter"]["stats"][1]["train"]
+    assert torch.isfinite(torch.tensor(float(seen["loss"])))
+    for entry in yaml.safe_load(path.read_text()).get("regularizers", []):
+        (regularizer,) = entry
+        assert float(seen[f"{regularizer}_weighted"]) != 0
