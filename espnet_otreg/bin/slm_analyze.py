@@ -49,10 +49,14 @@ def main() -> None:
         except UserError as error:  # no matplotlib: the numbers matter more than the picture
             print(f"warning: no picture: {error}")
     for entry in analysis["sets"]:
+        name = f"{entry['language']} {entry['domain']}"
+        if entry["gap_cosine"] is None:
+            print(f"{name}: a single utterance, nothing to compare its transcript with")
+            continue
         print(
-            f"{entry['language']} {entry['domain']}: gap {entry['gap_cosine']:.3f} (cosine) "
-            f"{entry['gap_transport']:.3f} (transport), retrieval "
-            f"{entry['retrieval_transport']:.0f} % (chance {entry['chance']:.0f} %)"
+            f"{name}: gap {entry['gap_cosine']:.3f} (cosine) {entry['gap_transport']:.3f} "
+            f"(transport), retrieval {entry['retrieval_transport']:.0f} % "
+            f"(chance {entry['chance']:.0f} %)"
         )
 
 

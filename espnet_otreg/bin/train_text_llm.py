@@ -30,6 +30,8 @@ def main() -> None:
     languages = read_table(args.data_dir / "utt2lang")
     texts = read_table(args.data_dir / "text")
     transcripts = [Sentence(text, languages[key]) for key, text in texts.items()]
+    if not args.corpus:
+        print("warning: no --corpus: the LLM learns its languages from the transcripts alone")
     corpus = read_corpus(args.corpus, settings.languages) if args.corpus else {}
     train_text_llm(transcripts, corpus, settings, args.output, args.seed)
     print(f"made {args.output}")

@@ -119,9 +119,10 @@ def gap_sentences(control: ArmAnalysis, rival: ArmAnalysis) -> list[str]:
             else:
                 outcome = "larger" if value > 0 else "smaller"
             kind = "cosine" if measure == "gap_cosine" else "transport"
+            certainty = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
             sentences.append(
                 f"{GROUP_TITLES[group]}, {kind} gap: {rival.name} minus {control.name} is "
-                f"{value:+.4f} (95 % interval {low:+.4f} to {high:+.4f}, p = {p:.3f}): {outcome}."
+                f"{value:+.4f} (95 % interval {low:+.4f} to {high:+.4f}, {certainty}): {outcome}."
             )
     return sentences
 
@@ -140,13 +141,13 @@ def _gap_differences(
         sides = [_by_utterance(side, language, domain, measure) for side in (control, rival)]
         keys = sorted(sides[0].keys() & sides[1].keys())
         if not keys:
-            return None
+            continue
         difference = np.array([sides[1][key] - sides[0][key] for key in keys])
         random = np.random.default_rng([0, len(keys)])
         picks = random.integers(0, len(keys), (REPLICATIONS, len(keys)))
         draws.append((language, difference[picks].mean(axis=1)))
         values.append((language, float(difference.mean())))
-    if not sets:
+    if not draws:
         return None
     drawn = macro(draws)
     return (macro(values), *percentile_interval(drawn), bootstrap_p(drawn))
@@ -159,6 +160,7 @@ def _by_utterance(
     gathered: dict[str, list[float]] = {}
     for seed in analysis.seeds:
         for key, utterance in seed["utterances"].items():
-            if (utterance["language"], utterance["domain"]) == (language, domain):
+            own = (utterance["language"], utterance["domain"]) == (language, domain)
+            if own and utterance[measure] is not None:  # None: alone, nothing to compare with
                 gathered.setdefault(key, []).append(float(utterance[measure]))
     return {key: sum(values) / len(values) for key, values in gathered.items()}

@@ -15,7 +15,15 @@ from pathlib import Path
 from espnet_otreg.errors import UserError
 
 
-def _espnet_file(relative: str) -> Path:
+def espnet_file(relative: str) -> Path:
+    """A file of the installed ``espnet2``, which is not imported.
+
+    Raises:
+        UserError: if ESPnet is not installed.
+
+    >>> espnet_file("tasks/asr.py").is_file()
+    True
+    """
     spec = importlib.util.find_spec("espnet2")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("ESPnet is not installed", "espnet2", "run tools/install.sh")
@@ -25,7 +33,7 @@ def _espnet_file(relative: str) -> Path:
 @functools.cache
 def _choices() -> dict[str, dict[str, str]]:
     """kind -> name -> ``"module:Class"``, from the ``ClassChoices`` of the ASR task."""
-    tree = ast.parse(_espnet_file("tasks/asr.py").read_text(encoding="utf-8"))
+    tree = ast.parse(espnet_file("tasks/asr.py").read_text(encoding="utf-8"))
     module_of = {
         alias.asname or alias.name: f"{node.module}:{alias.name}"
         for node in ast.walk(tree)
@@ -57,7 +65,7 @@ def espnet_option_names() -> frozenset[str]:
     """
     names: set[str] = set()
     for file in ("tasks/abs_task.py", "train/distributed_utils.py"):
-        for call in ast.walk(ast.parse(_espnet_file(file).read_text(encoding="utf-8"))):
+        for call in ast.walk(ast.parse(espnet_file(file).read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "add_argument":
                 names.update(
                     argument.value.removeprefix("--")

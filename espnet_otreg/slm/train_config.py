@@ -13,6 +13,7 @@ from espnet_otreg.config import did_you_mean
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.slm.config import SECTIONS, parse_slm_config
 from espnet_otreg.slm.espnet_classes import espnet_option_names
+from espnet_otreg.slm.espnet_options import option_errors
 from espnet_otreg.slm.train_data import (
     checkpoint_errors,
     feature_errors,
@@ -82,6 +83,15 @@ def _is_missing(path: Any) -> bool:
     return is_path and not Path(path).exists()
 
 
+def _has_no_chat_template(values: Mapping[str, Any]) -> bool:
+    """Whether the LLM is a directory with a tokenizer, and that has no chat template."""
+    directory = Path(str((values.get("llm_conf") or {}).get("model")))
+    tokenizer = directory / "tokenizer_config.json"
+    if not tokenizer.is_file() or any(directory.glob("*chat_template*")):
+        return False
+    return "chat_template" not in tokenizer.read_text(encoding="utf-8")
+
+
 def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
     """Find every mistake of a training's command line, of its YAML file and of its data.
 
@@ -111,9 +121,13 @@ def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
         parse_slm_config(values)
     except ConfigErrors as found:
         errors += found.errors
-    model = (values.get("llm_conf") or {}).get("model")
-    if _is_missing(model):
-        errors.append(f"llm_conf.model: no such directory: {model}")
+    errors += option_errors(values)
+    for section in ("llm_conf", "encoder_conf"):
+        model = (values.get(section) or {}).get("model")
+        if _is_missing(model):
+            errors.append(f"{section}.model: no such directory: {model}")
+    if (values.get("prompt_conf") or {}).get("chat") and _has_no_chat_template(values):
+        errors.append("prompt_conf.chat: the LLM has no chat template; set it to false")
     classes = (values.get("readout_conf") or {}).get("classes")
     if classes is not None and not Path(classes).is_file():
         errors.append(f"readout_conf.classes: no such file: {classes}")

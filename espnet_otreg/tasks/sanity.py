@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.progress import Progress
 
 _UTTERANCES = 10
 _STEPS = 60
@@ -44,13 +45,16 @@ def overfit_ten(model: Any, iterator: Iterable[Any], ngpu: int) -> tuple[float, 
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.0)
     model.train()
     losses: list[float] = []
+    progress = Progress("sanity check, ten utterances by heart", _STEPS, "steps")
     for _ in range(_STEPS):
         loss, _, _ = model(**batch)
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
         optimizer.step()
+        progress.advance(1)
+    progress.close()
     with torch.no_grad():
         for parameter, value in zip(parameters, saved, strict=True):
             parameter.copy_(value)

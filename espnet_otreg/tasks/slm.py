@@ -83,7 +83,13 @@ class SLMTask(AbsTask):
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
-        """Train; what does not fit the model is named after the checkpoint it comes from."""
+        """Train; what does not fit the model is named after the checkpoint it comes from.
+
+        Raises:
+            UserError: if a GPU is asked for and there is none.
+        """
+        if args.ngpu > 0 and not torch.cuda.is_available():
+            raise UserError("no GPU can be used here", f"--ngpu {args.ngpu}", "give --ngpu 0")
         with naming_checkpoint(" ".join(args.init_param)):
             super().main_worker(args)
 

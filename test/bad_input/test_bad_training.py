@@ -50,8 +50,31 @@ def train(own: TinyTraining, torch_command: ForkServer, tmp_path: Path) -> Train
         ({"projector": "stack_mpl"}, ("'stack_mpl'", "did you mean 'stack_mlp'")),
         ({"freeze": ["("]}, ("freeze: '(' is not a regular expression",)),
         ({"init_param": ["no.pth"]}, ("--init_param: there is no file no.pth",)),
+        ({"optim": "adamww"}, ("optim: ESPnet has no 'adamww'", "did you mean 'adamw'")),
+        ({"optim_conf": {"lr": "3e-4"}}, ("optim_conf.lr: '3e-4' is text", "3.0e-4")),
+        ({"batch_type": "unsrted"}, ("batch_type", "did you mean 'unsorted'")),
+        ({"best_model_criterion": [["valid", "loss", "minn"]]}, ("best_model_criterion", "minn")),
+        ({"prompt_conf": {"chat": True}}, ("prompt_conf.chat: the LLM has no chat template",)),
+        (
+            {"encoder": "hf_whisper", "encoder_conf": {"model": "/no/whisper"}},
+            ("encoder_conf.model: no such directory: /no/whisper",),
+        ),
     ],
-    ids=["key", "regularizer", "its key", "type", "name", "expression", "checkpoint"],
+    ids=[
+        "key",
+        "regularizer",
+        "its key",
+        "type",
+        "name",
+        "expression",
+        "checkpoint",
+        "optimiser",
+        "number",
+        "batches",
+        "criterion",
+        "chat",
+        "encoder",
+    ],
 )
 def test_mistakes_in_the_yaml_file(
     train: Train, tmp_path: Path, config: dict[str, Any], says: tuple[str, ...]
@@ -226,3 +249,7 @@ def test_a_full_disk(train: Train, full_disk: FullDisk) -> None:
     done = train("--output_dir", output, max_file_bytes=full_disk.max_file_bytes)
     assert_refused(done, output, "a checkpoint could not be written", "free some space")
     assert list(files_in(output)) == ["config.yaml"]  # and no cut-off checkpoint
+
+
+def test_a_gpu_where_there_is_none(train: Train, tmp_path: Path) -> None:
+    assert_refused(train("--ngpu", 1), "--ngpu 1", "no GPU can be used here", "give --ngpu 0")

@@ -139,6 +139,27 @@ def test_arms_are_compared_utterance_by_utterance(
     assert [line[0] for line in table.lines] == ["control", "OTReg"]
 
 
+def test_a_language_with_one_utterance_has_no_gap_and_stops_nothing(
+    model: SpokenLanguageModel, features: Path, tmp_path: Path
+) -> None:
+    leave_one_french_utterance(features)
+    analysis = analyze(model, [features], ["tiny"])
+    alone = [entry for entry in analysis["sets"] if entry["language"] == "fr"]
+    assert [entry["gap_cosine"] for entry in alone] == [None]
+    for arm in ("control", "otreg"):
+        write_json(tmp_path / f"exp/{arm}_s1/analysis/analysis.json", analysis)
+    found, _ = read_analyses(find_experiment(tmp_path / "exp"))
+    assert len(gap_sentences(found[0], found[1])) == 2  # from the other languages
+    assert len(analysis_tables(found)) == 1
+
+
+def leave_one_french_utterance(features: Path) -> None:
+    for name in ("feats.scp", "text", "utt2lang", "utt2spk", "utt2domain"):
+        lines = (features / name).read_text().splitlines(keepends=True)
+        french = [line for line in lines if line.startswith("fr_")]
+        (features / name).write_text("".join(line for line in lines if line not in french[1:]))
+
+
 def test_the_plan_lies_where_the_tokens_are(
     oracle: SpokenLanguageModel, features: Path, tmp_path: Path
 ) -> None:
@@ -192,6 +213,7 @@ def test_the_command_line_writes_the_analysis(
 ) -> None:
     from espnet_otreg.bin import slm_analyze
 
+    leave_one_french_utterance(features)
     run = tmp_path / "sft_s1"
     run.mkdir()
     config = model.config
@@ -207,6 +229,7 @@ def test_the_command_line_writes_the_analysis(
     options += ["--in_domain", "tiny", "--plan_image", run / "plan.png"]
     monkeypatch.setattr("sys.argv", ["slm_analyze", *map(str, options)])
     slm_analyze.main()
-    assert "en tiny: gap" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "en tiny: gap" in printed and "fr tiny: a single utterance" in printed
     assert (run / "plan.png").read_bytes().startswith(PNG)
     assert (run / "analysis.json").is_file()

@@ -62,7 +62,12 @@ class ForkServer:
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "test/support/fork_server.py")],
             cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": "1",
+                "PYTHONPATH": str(ROOT),
+                "CUDA_VISIBLE_DEVICES": "",  # the same outcomes on machines with a GPU
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=open(directory / "server", "w"),

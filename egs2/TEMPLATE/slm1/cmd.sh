@@ -10,7 +10,9 @@ case "${OTREG_BACKEND:-local}" in
     decode_cmd=(run.pl) # decoding
     ;;
   slurm)
-    slurm=(slurm.pl --config "${template}/conf/slurm.conf")
+    slurm_conf=conf/slurm.conf # the recipe's own, where it has one
+    [[ -f "${slurm_conf}" ]] || slurm_conf=${template}/conf/slurm.conf
+    slurm=(slurm.pl --config "${slurm_conf}")
     train_cmd=("${slurm[@]}" --mem 8G)
     cuda_cmd=("${slurm[@]}" --mem 32G --num_threads 4)
     decode_cmd=("${slurm[@]}" --mem 16G --num_threads 2)

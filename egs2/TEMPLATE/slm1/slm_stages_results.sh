@@ -148,7 +148,7 @@ score_sets() {
 # The end of a run: the report's table with its verdicts, or the scores alone if it stops before.
 print_results() {
   local rows
-  if ((last >= $(stage_number report))); then
+  if ((last >= $(stage_number report))) && { ${dry_run} || [[ -f "${exp}/report/table.txt" ]]; }; then
     run cat "${exp}/report/table.txt"
   elif ((last >= $(stage_number score))); then
     mapfile -t rows < <(table_rows)

@@ -53,7 +53,7 @@ def train_sentencepiece(
     >>> train_sentencepiece(["attendere prego"], ["it"], 100_000)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    espnet_otreg.errors.UserError: tokenizer.vocabulary_size: a vocabulary of 100000 pieces ...
+    espnet_otreg.errors.UserError: vocabulary_size: a vocabulary of 100000 pieces ...
     """
     import sentencepiece
 
@@ -79,7 +79,7 @@ def train_sentencepiece(
         reason = str(error).strip().splitlines()[-1]
         raise UserError(
             f"a vocabulary of {vocabulary_size} pieces cannot be trained ({reason})",
-            "tokenizer.vocabulary_size",
+            "vocabulary_size",
             "choose another size or give more text",
         ) from error
     return model.getvalue()

@@ -186,7 +186,11 @@ def train_text_llm(
     unknown = sorted({sentence.language for sentence in transcripts} - set(settings.languages))
     if not transcripts or unknown:
         what = f"languages without a token: {' '.join(unknown)}" if unknown else "no transcripts"
-        raise UserError(what, str(directory), "name them in llm.languages")
+        raise UserError(
+            what,
+            str(directory),
+            "add them to 'languages' in conf/PRESET/llm.yaml, or name another LLM with --llm",
+        )
     if (directory / "config.json").is_file():
         return
     work = directory.with_name(f"{directory.name}.partial")

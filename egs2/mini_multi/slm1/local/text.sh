@@ -15,7 +15,8 @@ Fetches games' dialogues (Battle for Wesnoth), sayings (fortunes) and help pages
 packages (58 MB), prints their licences, and makes one file of normalised sentences per language.
 No sentence of a development or test set is among them.
 
-  --data_root DIR     take the .deb files from DIR and fetch nothing   (default: fetch)
+  --data_root DIR     take the .deb files from DIR, if it has any, and fetch nothing
+                                                                       (default: fetch)
   --download_dir DIR  where archives and their files go                (default: downloads)
   --exclude "DIRS"    data directories whose sentences are left out    (default: data/dev data/test data/ood)
   --output DIR        where LANGUAGE.txt goes                          (default: data/llm_text)
@@ -28,6 +29,10 @@ template=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../../TEMPLATE/slm1" && pwd)
 # shellcheck source=../../../TEMPLATE/slm1/utils/parse_options.sh
 . "${template}/utils/parse_options.sh"
 
+# A corpus of one's own comes without packages of text.
+if ! compgen -G "${data_root}/*.deb" >/dev/null; then
+  data_root=""
+fi
 read -ra excluded <<<"${exclude}"
 python -m espnet_otreg.bin.collect_text --download_dir "${download_dir}" \
   --data_root "${data_root}" --exclude "${excluded[@]}" --output "${output}"
