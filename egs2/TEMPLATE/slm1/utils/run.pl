@@ -109,7 +109,9 @@ class Runner:
         told: set[int] = set()
         while below := descendants(os.getpid()):
             late = time.monotonic() > deadline
-            for pid in below if late else set(below) - told:
+            # Who has started something since then has not heard: a shell may lose a signal that
+            # comes while it starts itself. So all are told again.
+            for pid in below if late or set(below) - told else ():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
             told.update(below)
