@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from espnet_otreg.ot.costs import squared_euclidean_cost
-from espnet_otreg.ot.log_domain import LogUpdates, falling
+from espnet_otreg.ot.log_domain import LogUpdates, falling, residual_of
 from espnet_otreg.ot.problem import TransportProblem, make_problem
 
 Cost = Callable[[Tensor, Tensor], Tensor]
@@ -51,12 +51,10 @@ def sinkhorn_divergence(
     Raises:
         ValueError: on wrong shapes, negative masses or unequal totals.
 
-    >>> import torch
     >>> x = torch.tensor([[[0.0], [1.0]]])
     >>> sinkhorn_divergence(x, x + 2, epsilon=0.01).round(decimals=3)
     tensor([2.])
     """
-
     masses = [None if mass is None else mass.detach() for mass in (x_mass, y_mass)]
     of_x, of_y = (x, x_mask, masses[0]), (y, y_mask, masses[1])
     problems = []
@@ -92,16 +90,15 @@ def _solve(
     annealing: int,
 ) -> list[Tensor]:
     """Average old and new potentials until the updates move no more mass than the tolerance."""
-    masses = [problem.source for problem in problems]
-    potentials = [torch.zeros_like(mass) for mass in masses]
+    potentials = [torch.zeros_like(problem.source) for problem in problems]
     for now in falling(problems[0], epsilon, annealing):
         updated = _update(problems, now, potentials)
         potentials = [(a + b) / 2 for a, b in zip(potentials, updated, strict=True)]
     for _ in range(max_iterations - annealing):
         updated = _update(problems, epsilon, potentials)
         moved = [
-            (mass * torch.where(mass > 0, torch.expm1((old - new) / epsilon).abs(), 0)).sum(1)
-            for mass, old, new in zip(masses, potentials, updated, strict=True)
+            residual_of(problem, old / epsilon, new / epsilon)
+            for problem, old, new in zip(problems, potentials, updated, strict=True)
         ]
         active = ~(torch.stack(moved).amax(0) <= tolerance)[:, None]
         if not bool(active.any()):

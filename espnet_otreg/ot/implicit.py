@@ -29,20 +29,24 @@ _RIDGE = 1e-12
 
 
 def plan_of(
-    cost: Tensor,
+    scores: Tensor,
     log_source: Tensor,
     log_target: Tensor,
+    support: Tensor,
     u: Tensor,
     v: Tensor,
-    epsilon: float | Tensor,
+    outside: float = 0.0,
 ) -> Tensor:
-    """``P_ij = a_i b_j exp(u_i + v_j - C_ij / epsilon)``, (B, S, T).
+    """``P_ij = a_i b_j exp(u_i + v_j + scores_ij)``, (B, S, T), with one number off the support.
 
     >>> zero = torch.zeros(1, 1)
-    >>> plan_of(torch.zeros(1, 1, 1), zero, zero, zero, zero, 0.1)
+    >>> plan_of(torch.zeros(1, 1, 1), zero, zero, torch.ones(1, 1, 1).bool(), zero, zero)
     tensor([[[1.]]])
     """
-    return ((log_source + u)[:, :, None] + (log_target + v)[:, None, :] - cost / epsilon).exp()
+    plan = ((log_source + u)[:, :, None] + (log_target + v)[:, None, :] + scores).exp()
+    # -inf log masses make exact zeros of padding, with no gradient; the support matters for
+    # problems with an empty side.
+    return torch.where(support, plan, outside)
 
 
 def solve_adjoint(
@@ -106,7 +110,7 @@ class ImplicitPlan(torch.autograd.Function):
         s: float,
         t: float,
     ) -> Tensor:
-        plan = torch.where(support, plan_of(cost, log_source, log_target, u, v, epsilon), 0)
+        plan = plan_of(cost / -epsilon, log_source, log_target, support, u, v)
         ctx.save_for_backward(plan)
         ctx.epsilon, ctx.s, ctx.t = epsilon, s, t
         return plan

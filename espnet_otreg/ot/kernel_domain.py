@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-from espnet_otreg.ot.log_domain import Iterate, LogUpdates
+from espnet_otreg.ot.log_domain import Iterate, LogUpdates, residual_of
 from espnet_otreg.ot.problem import TransportProblem
 
 # Iterations between two looks at the residual and at the scalings.
@@ -62,11 +62,6 @@ class _Kernel:
         sums = torch.bmm(x[:, None, :], self.by_source, out=self._sums[1])[:, 0]
         y = self.problem.target / sums
         return y if self._target_lift is None else y.pow_(self.damping[1]).mul_(self._target_lift)
-
-    def residual(self, x: Tensor, next_x: Tensor) -> Tensor:
-        """(B,) as :func:`espnet_otreg.ot.log_domain.residual_of`, from scalings."""
-        change = (x / next_x - 1).abs_() * self.problem.source
-        return torch.where(self.problem.source > 0, change, 0).sum(1)
 
     def shifts(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """What scalings add to the potentials, (B, S) and (B, T); 0 without mass."""
@@ -128,7 +123,7 @@ def iterate_in_kernel_domain(
             active = ~(residual <= tolerance)
             found_u = torch.where(active[:, None], u, found_u)
             found_v = torch.where(active[:, None], v, found_v)
-            now = kernel.residual(x, kernel.update_source(y))
+            now = residual_of(problem, shift_u, kernel.update_source(y).log())
             residual = torch.where(active, now, residual)
             iterations = torch.where(active, taken, iterations)
             if bool((residual <= tolerance).all()):

@@ -60,9 +60,9 @@ class LogUpdates:
 
     def plan(self, u: Tensor, v: Tensor, outside: float = 0.0) -> Tensor:
         """(B, S, T) of scaled potentials (B, S) and (B, T), with one number outside the support."""
-        masses = self.problem.log_source, self.problem.log_target
-        plan = plan_of(self.problem.cost, *masses, u, v, self.epsilon)
-        return torch.where(self.problem.support, plan, outside)
+        problem = self.problem
+        masses = problem.log_source, problem.log_target
+        return plan_of(self.scores, *masses, problem.support, u, v, outside)
 
     def select(self, which: Tensor) -> LogUpdates:
         """The updates of the problems ``which`` (B,) alone."""

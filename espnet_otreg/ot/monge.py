@@ -54,10 +54,8 @@ def monge_gap(
         matrix, mask, mask, mass, mass, epsilon, max_iterations, tolerance,
         gradient="envelope", annealing=annealing,
     )  # fmt: skip
-    real = solution.coupling.new_ones(points.shape[:2]).bool() if mask is None else mask
-    share = real / real.sum(1, keepdim=True).clamp(min=1) if mass is None else mass
-    share = torch.where(real, share, 0).to(matrix.dtype)
-    paid = torch.where(real, share * torch.diagonal(matrix, dim1=1, dim2=2), 0).sum(1)
+    share = solution.coupling.sum(1)  # the masses: the plan meets its target marginal exactly
+    paid = torch.where(share > 0, share * torch.diagonal(matrix, dim1=1, dim2=2), 0).sum(1)
     entropy = torch.special.entr(share).sum(1)
     # regularized_cost holds KL(P | a a^T) = 2 H(a) - H(P).
     return paid - solution.regularized_cost + (1 if debiased else 2) * epsilon * entropy

@@ -176,16 +176,11 @@ def sinkhorn(
         solve = iterate_in_log_domain if gradient == "unrolled" else iterate_in_kernel_domain
         v = _start(problem, epsilon, (source_relaxation, target_relaxation), annealing, warm_start)
         state = solve(problem, epsilon, damping, v, max_iterations - annealing, tolerance)
-        parts = (problem.cost, problem.log_source, problem.log_target)
+        parts = (problem.log_source, problem.log_target, problem.support, state.u, state.v)
         if gradient == "implicit":
-            coupling = ImplicitPlan.apply(
-                *parts, problem.support, state.u, state.v, epsilon, *damping
-            )
+            coupling = ImplicitPlan.apply(problem.cost, *parts, epsilon, *damping)
         else:
-            # -inf log masses make exp and its gradient exact zeros outside the support; the mask
-            # matters for problems with an empty side.
-            plan = plan_of(*parts, state.u, state.v, epsilon)
-            coupling = torch.where(problem.support, plan, 0)
+            coupling = plan_of(problem.cost / -epsilon, *parts)
             coupling = coupling.detach() if gradient == "envelope" else coupling
         linear_cost = (coupling * problem.cost).sum((1, 2))
         regularized_cost = _regularized_cost(

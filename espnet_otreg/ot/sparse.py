@@ -31,12 +31,11 @@ def sparse_transport(
     Minimises ``<P, C> + gamma / 2 sum_i |P_i|^2 / a_i`` where every unit i of ``sparse_side``, of
     mass a_i, has at most ``max_nonzeros`` partners, by L-BFGS on the semi-dual. (The paper has
     ``|P_i|^2`` alone; divided by the mass, gamma means the same for sequences of any length.) The
-    side's marginal and its sparsity are exact.
-    The other marginal is met only if k is large enough: where scores tie, no k-sparse plan need
-    meet it; ``residual`` says by how much it is missed. With k = 1 the value is that of exact
-    transport plus a constant, with large k that of quadratic transport. The gradient of the
-    coupling goes through the projection at fixed potentials; that of ``regularized_cost`` is exact
-    at convergence.
+    side's marginal and its sparsity are exact. The other marginal is met only if k is large enough:
+    where scores tie, no k-sparse plan need meet it; ``residual`` says by how much it is missed.
+    With k = 1 the value is that of exact transport plus a constant, with large k that of quadratic
+    transport. The gradient of the coupling goes through the projection at fixed potentials; that of
+    ``regularized_cost`` is exact at convergence.
 
     Args:
         cost: (B, S, T); what it holds on padding is ignored.

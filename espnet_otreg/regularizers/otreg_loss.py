@@ -84,13 +84,10 @@ class OTRegularizer:
         cost = cosine_cost(batch.speech, targets.embeddings)
         norm = config.marginals == "norm"
         mass = norm_mass(batch.speech, batch.speech_mask) if norm else None
-        masks = batch.speech_mask, targets.mask
+        problem = (cost, batch.speech_mask, targets.mask, mass, targets.mass)
         if config.plan == "sparse":
             solution = sparse_transport(
-                cost,
-                *masks,
-                mass,
-                targets.mass,
+                *problem,
                 gamma=config.gamma,
                 max_nonzeros=config.max_nonzeros,
                 max_iterations=config.max_iterations,
@@ -98,10 +95,7 @@ class OTRegularizer:
             )
         else:
             solution = sinkhorn(
-                cost,
-                *masks,
-                mass,
-                targets.mass,
+                *problem,
                 epsilon=config.epsilon,
                 max_iterations=config.max_iterations,
                 tolerance=config.tolerance,
@@ -122,22 +116,25 @@ class OTRegularizer:
         """
         alignment = self.align(batch)
         solution = alignment.solution
+        entropy = row_entropy(solution.coupling)
         loss = solution.linear_cost
         if self.config.sparsity_weight > 0:
-            concentration = _SPARSITY[self.config.sparsity](solution.coupling)
-            loss = loss + self.config.sparsity_weight * _mean(concentration, batch.speech_mask)
+            measure = _SPARSITY[self.config.sparsity]
+            sparsity = entropy if measure is row_entropy else measure(solution.coupling)
+            loss = loss + self.config.sparsity_weight * _mean(sparsity, batch.speech_mask)
         with torch.no_grad():
-            statistics = _statistics(batch, alignment)
+            statistics = _statistics(batch, alignment, _mean(entropy, batch.speech_mask))
         return RegularizerOutput(loss.mean(), statistics)
 
 
-def _statistics(batch: AlignmentBatch, alignment: TransportAlignment) -> dict[str, Tensor]:
+def _statistics(
+    batch: AlignmentBatch, alignment: TransportAlignment, entropy: Tensor
+) -> dict[str, Tensor]:
     """Detached scalars that tell whether the transport is solved and what it does."""
     targets, solution = alignment.targets, alignment.solution
-    entropy = _mean(row_entropy(solution.coupling.detach()), batch.speech_mask)
     statistics = {
         "otreg_cost": solution.linear_cost.detach().mean(),
-        "otreg_plan_entropy": entropy.mean(),
+        "otreg_plan_entropy": entropy.detach().mean(),
         "otreg_marginal_error": solution.residual.mean(),
         "otreg_iterations": solution.iterations.to(entropy.dtype).mean(),
         "otreg_unconverged": (~solution.converged).to(entropy.dtype).mean(),

@@ -15,25 +15,27 @@ from pathlib import Path
 from espnet_otreg.errors import UserError
 
 
-def espnet_file(relative: str) -> Path:
-    """A file of the installed ``espnet2``, which is not imported.
+@functools.cache
+def espnet_source(relative: str) -> ast.Module:
+    """The syntax tree of a file of the installed ``espnet2``, which is not imported.
 
     Raises:
         UserError: if ESPnet is not installed.
 
-    >>> espnet_file("tasks/asr.py").is_file()
+    >>> isinstance(espnet_source("tasks/asr.py"), ast.Module)
     True
     """
     spec = importlib.util.find_spec("espnet2")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("ESPnet is not installed", "espnet2", "run tools/install.sh")
-    return Path(spec.submodule_search_locations[0]) / relative
+    path = Path(spec.submodule_search_locations[0]) / relative
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @functools.cache
 def _choices() -> dict[str, dict[str, str]]:
     """kind -> name -> ``"module:Class"``, from the ``ClassChoices`` of the ASR task."""
-    tree = ast.parse(espnet_file("tasks/asr.py").read_text(encoding="utf-8"))
+    tree = espnet_source("tasks/asr.py")
     module_of = {
         alias.asname or alias.name: f"{node.module}:{alias.name}"
         for node in ast.walk(tree)
@@ -65,7 +67,7 @@ def espnet_option_names() -> frozenset[str]:
     """
     names: set[str] = set()
     for file in ("tasks/abs_task.py", "train/distributed_utils.py"):
-        for call in ast.walk(ast.parse(espnet_file(file).read_text(encoding="utf-8"))):
+        for call in ast.walk(espnet_source(file)):
             if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "add_argument":
                 names.update(
                     argument.value.removeprefix("--")

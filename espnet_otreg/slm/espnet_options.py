@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from espnet_otreg.config import did_you_mean
-from espnet_otreg.slm.espnet_classes import espnet_file
+from espnet_otreg.slm.espnet_classes import espnet_source
 
 _TABLES = {
     "optim": ("tasks/abs_task.py", "optim_classes"),
@@ -26,7 +26,7 @@ _MODES = ("min", "max", "auto")
 def _keys(file: str, table: str) -> frozenset[str]:
     """The keys of a table that a module writes as ``table = dict(...)``, in lower case."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(espnet_file(file).read_text(encoding="utf-8"))):
+    for node in ast.walk(espnet_source(file)):
         calls = []
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == table:
             calls = [node.value]

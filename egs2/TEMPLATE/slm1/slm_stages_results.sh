@@ -38,7 +38,7 @@ stage_analyze() {
     step "${dir}/analysis" "${facts[@]}" --output "${dir}/analysis/analysis.json" \
       -- launch_on_device decode_cmd "${dir}/log/analyze.log" \
       python -m espnet_otreg.bin.slm_analyze --model_dir "${dir}" \
-      --checkpoint "$(basename "$(best_of "${dir}")")" --data_dir "${sets[@]}" \
+      --checkpoint "$(checkpoint_name "${dir}")" --data_dir "${sets[@]}" \
       --output "${dir}/analysis/analysis.json" --plan_image "${dir}/analysis/plan.png" \
       --audio_dir "${audio[@]}" --in_domain "${in_domain_list[@]}"
   done
@@ -76,7 +76,7 @@ stage_pack() {
       --output "${dir}/packed/model/README.md" \
       -- launch train_cmd "${dir}/log/pack.log" \
       python -m espnet_otreg.bin.slm_pack --model_dir "${dir}" \
-      --checkpoint "$(basename "$(best_of "${dir}")")" --output "${dir}/packed/model"
+      --checkpoint "$(checkpoint_name "${dir}")" --output "${dir}/packed/model"
   done
 }
 
@@ -104,7 +104,7 @@ decode_model() { # decode_model MODEL_DIR
   done
   step "${dir}/decode" "${facts[@]}" -- decode_in_jobs "${dir}/decode/log" \
     python -m espnet_otreg.bin.slm_decode --model_dir "${dir}" --output_dir "${dir}" \
-    --checkpoint "$(basename "$(best_of "${dir}")")" \
+    --checkpoint "$(checkpoint_name "${dir}")" \
     --modes "${modes[@]}" --data_dir "${sets[@]}" --joint_weight_dev "${features}/${valid_set}" \
     --batch_size "${decode_batch_size}" "${decode_args_list[@]}"
 }

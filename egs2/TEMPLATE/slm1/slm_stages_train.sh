@@ -64,12 +64,16 @@ stage_train_arms() {
 
 # The checkpoint that is used: the one the development set chose, and the last of pretraining,
 # whose loss on that set stops falling long before its error rate does.
-best_of() { # best_of MODEL_DIR
+checkpoint_name() { # checkpoint_name MODEL_DIR
   if [[ "$1" == */pretrain_s* ]]; then
-    echo "$1/latest.pth"
+    echo latest.pth
   else
-    echo "$1/valid.loss.best.pth"
+    echo valid.loss.best.pth
   fi
+}
+
+best_of() { # best_of MODEL_DIR
+  echo "$1/$(checkpoint_name "$1")"
 }
 
 # train NAME SEED INITIAL_CHECKPOINT MORE_OPTIONS: conf/PRESET/NAME.yaml to ${exp}/NAME_s${seed}.
