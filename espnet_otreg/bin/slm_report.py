@@ -17,6 +17,9 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--exp", type=Path, required=True, help="experiment directory, exp/mini")
     parser.add_argument("--output", type=Path, required=True, help="directory of the report")
+    parser.add_argument(
+        "--pretrainings", nargs="+", default=[], help="those of stage 7, the one that is used first"
+    )
     parser.add_argument("--arms", nargs="+", default=[], help="those that were to be trained")
     parser.add_argument("--seeds", nargs="+", type=int, default=[], help="those of every arm")
     parser.add_argument("--modes", nargs="+", default=[], help="ways of decoding")
@@ -40,7 +43,7 @@ def main() -> None:
     from espnet_otreg.report.layout import find_experiment
     from espnet_otreg.report.write import publish, write_report
 
-    experiment = find_experiment(args.exp, args.arms, args.seeds, args.modes)
+    experiment = find_experiment(args.exp, args.arms, args.seeds, args.modes, args.pretrainings)
     title = args.title or f"Preset {args.exp.name}"
     written = write_report(
         experiment, args.output, title, args.command, args.data_dir, args.split_record

@@ -12,6 +12,7 @@ from espnet_otreg.regularizers.base import (
 )
 from espnet_otreg.regularizers.ctc import CTCConfig
 from espnet_otreg.regularizers.divergence import DivergenceConfig
+from espnet_otreg.regularizers.monge import MongeGapConfig
 from espnet_otreg.regularizers.otreg import OTRegConfig
 from espnet_otreg.regularizers.registry import (
     NamedRegularizer,
@@ -23,6 +24,7 @@ __all__ = [
     "AlignmentBatch",
     "CTCConfig",
     "DivergenceConfig",
+    "MongeGapConfig",
     "NamedRegularizer",
     "OTRegConfig",
     "Regularizer",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,6 +38,8 @@ class AlignmentBatch:
         anchor_id: its token id.
         frame_seconds: time from one speech embedding to the next.
         readout: the model's token read-out, or None where it has none.
+        speech_at_start: (B, S, D) what the projector made of the same frames when training began,
+            detached; None unless a regularizer's ``needs_start`` asks for it.
     """
 
     speech: Tensor
@@ -49,13 +51,16 @@ class AlignmentBatch:
     anchor_id: int
     frame_seconds: float
     readout: TokenReadout | None
+    speech_at_start: Tensor | None = None
 
     def without_padding(self) -> AlignmentBatch:
         """The same batch with zeros on padding, so that whatever lay there, be it NaN, reaches
         neither a value nor a gradient."""
+        off, start = ~self.speech_mask[:, :, None], self.speech_at_start
         return replace(
             self,
-            speech=self.speech.masked_fill(~self.speech_mask[:, :, None], 0),
+            speech=self.speech.masked_fill(off, 0),
+            speech_at_start=None if start is None else start.masked_fill(off, 0),
             text=self.text.masked_fill(~self.text_mask[:, :, None], 0),
             text_ids=self.text_ids.masked_fill(~self.text_mask, -1),
         )
@@ -84,6 +89,8 @@ class Regularizer(Protocol):
 class RegularizerConfig:
     """What every regularizer's configuration has; derive from it, override ``build``.
 
+    ``needs_start`` is True in classes whose regularizers compare with the start of the training.
+
     Attributes:
         weight: factor of the regularizer's value in the loss; 0 = statistics only.
         start_step: first step at which it takes part in the loss.
@@ -92,6 +99,8 @@ class RegularizerConfig:
     >>> RegularizerConfig(weight=-1.0).validate()
     ['weight: expected a number not below 0, found -1.0']
     """
+
+    needs_start: ClassVar[bool] = False
 
     weight: float = 0.3
     start_step: int = 0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from espnet_otreg.files import read_json
-from espnet_otreg.report.layout import Experiment, arm_name
+from espnet_otreg.report.layout import Experiment, arm_name, is_pretraining
 from espnet_otreg.scoring.results import GROUP_TITLES
 from espnet_otreg.scoring.score import GROUPS, macro
 from espnet_otreg.scoring.significance import REPLICATIONS, bootstrap_p, percentile_interval
@@ -71,14 +71,14 @@ class ArmAnalysis:
 def read_analyses(experiment: Experiment) -> tuple[list[ArmAnalysis], list[str]]:
     """What there is of each arm, and one sentence for each arm without its analysis."""
     found, missing = [], []
-    for arm in ("pretrain", *experiment.arms):
+    for arm in (*experiment.pretrainings, *experiment.arms):
         paths = [
             experiment.run_dir(arm, seed) / "analysis/analysis.json" for seed in experiment.seeds
         ]
         present = [path for path in paths if path.is_file()]
         if present:
             found.append(ArmAnalysis(arm, tuple(read_json(path) for path in present)))
-        if len(present) < len(paths) and arm != "pretrain":
+        if len(present) < len(paths) and not is_pretraining(arm):
             missing.append(
                 f"{arm_name(arm)}: modality gap and retrieval measured for {len(present)} of "
                 f"{len(paths)} seeds."

@@ -21,14 +21,16 @@ from espnet_otreg.scoring.significance import percentile_interval
 PRIMARY = ("control", "otreg")
 
 
-def pairs_of(arms: Sequence[str]) -> list[tuple[str, str]]:
-    """Comparisons of interest, the primary one first, then every other arm with its control.
+def pairs_of(arms: Sequence[str], pretrainings: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Comparisons of interest, the primary one first, then every other arm with its control, and
+    every other pretraining with the one that is used.
 
-    >>> pairs_of(["sft", "control", "otreg", "otreg_ctc"])
-    [('control', 'otreg'), ('control', 'otreg_ctc'), ('sft', 'control')]
+    >>> pairs_of(["sft", "control", "otreg", "otreg_ctc"], ["pretrain", "pretrain_b"])[1:]
+    [('control', 'otreg_ctc'), ('sft', 'control'), ('pretrain', 'pretrain_b')]
     """
-    others = [arm for arm in arms if arm not in ("sft", *PRIMARY)]
-    return [PRIMARY, *(("control", arm) for arm in others), ("sft", "control")]
+    others = [("control", arm) for arm in arms if arm not in ("sft", *PRIMARY)]
+    pretrained = [(pretrainings[0], other) for other in pretrainings[1:]]
+    return [PRIMARY, *others, ("sft", "control"), *pretrained]
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def collect(
     comparisons = [
         (mode, pair, comparison)
         for mode in dict.fromkeys(modes)
-        for pair in pairs_of(experiment.arms)
+        for pair in pairs_of(experiment.arms, experiment.pretrainings)
         if (comparison := _compare(experiment, rows, pair, mode)) is not None
     ]
     first = (selection.mode, PRIMARY)

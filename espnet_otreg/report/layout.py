@@ -16,12 +16,15 @@ from espnet_otreg.scoring.rows import Row, load_row
 
 ARM_NAMES = {
     "pretrain": "pretrained projector",
+    "pretrain_divergence": "pretrained, CTC + divergence",
+    "pretrain_unpaired": "pretrained, unpaired speech and text",
     "sft": "SFT",
     "control": "control",
     "otreg": "OTReg",
     "otreg_ctc": "OTReg + CTC",
     "otreg_sparse": "OTReg, k-sparse",
     "ctc_divergence": "CTC + divergence",
+    "monge_gap": "Monge gap",
 }
 MODE_NAMES = {"ctc": "CTC read-out", "llm": "LLM", "joint": "joint CTC + LLM"}
 FLOOR_NAMES = {"llm_shuffled": "wrong speech (floor)", "llm_no_speech": "no speech (floor)"}
@@ -38,6 +41,15 @@ def arm_name(arm: str) -> str:
     ('OTReg', 'mine')
     """
     return ARM_NAMES.get(arm, arm)
+
+
+def is_pretraining(arm: str) -> bool:
+    """Whether a training run of that name is one of stage 7, in which the LLM takes no part.
+
+    >>> is_pretraining("pretrain_divergence"), is_pretraining("sft")
+    (True, False)
+    """
+    return arm.startswith("pretrain")
 
 
 def mode_name(mode: str) -> str:
@@ -84,15 +96,17 @@ class Experiment:
 
     Attributes:
         directory: for instance ``exp/mini``.
-        arms: those trained, without pretrain.
+        arms: those trained, without pretrainings.
         seeds: those of every arm.
         modes: ways of decoding.
+        pretrainings: those of stage 7; the arms go on from the first.
     """
 
     directory: Path
     arms: tuple[str, ...]
     seeds: tuple[int, ...]
     modes: tuple[str, ...]
+    pretrainings: tuple[str, ...] = ("pretrain",)
 
     def run_dir(self, arm: str, seed: int) -> Path:
         """Directory of one training run."""
@@ -101,9 +115,11 @@ class Experiment:
     def systems(self) -> list[System]:
         """The rows of the main tables: baseline, floors, then every arm in every mode."""
         floors = [System(arm, floor) for floor in FLOOR_NAMES for arm in self._with(floor)]
-        pretrain = [System("pretrain", mode) for mode in self.modes if mode == "ctc"]
+        pretrained = [
+            System(name, mode) for mode in self.modes if mode == "ctc" for name in self.pretrainings
+        ]
         trained = [System(arm, mode) for mode in self.modes for arm in self.arms]
-        return [System("whisper", ""), *floors, *pretrain, *trained]
+        return [System("whisper", ""), *floors, *pretrained, *trained]
 
     def _with(self, mode: str) -> list[str]:
         """The arms decoded in ``mode`` with any seed; the first one, if none is, is expected."""
@@ -152,6 +168,7 @@ def find_experiment(
     arms: Sequence[str] = (),
     seeds: Sequence[int] = (),
     modes: Sequence[str] = (),
+    pretrainings: Sequence[str] = (),
 ) -> Experiment:
     """The experiment in a directory; what is not said is what is found there.
 
@@ -166,13 +183,14 @@ def find_experiment(
     ]
     if not runs:
         raise UserError("no training run in it", str(directory), "run stages 7 to 11 first")
-    found = {arm for arm, _ in runs} - {"pretrain"}
-    known = [arm for arm in ARM_NAMES if arm in found]
+    found = {arm for arm, _ in runs}
+    in_table = [*(arm for arm in ARM_NAMES if arm in found), *sorted(found - set(ARM_NAMES))]
     modes_found = {path.parents[1].name for path in directory.glob("*_s*/*/*/scoring")}
     in_order = [mode for mode in MODE_NAMES if mode in modes_found]
     return Experiment(
         directory,
-        tuple(arms) or (*known, *sorted(found - set(known))),
+        tuple(arms) or tuple(arm for arm in in_table if not is_pretraining(arm)),
         tuple(seeds) or tuple(sorted({seed for _, seed in runs})),
         tuple(mode for mode in modes or in_order if mode not in FLOOR_NAMES),
+        tuple(pretrainings) or tuple(filter(is_pretraining, in_table)) or ("pretrain",),
     )

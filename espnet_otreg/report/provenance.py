@@ -13,7 +13,7 @@ import yaml
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.files import read_json, sha256_file
 from espnet_otreg.recipe.facts import read_settings
-from espnet_otreg.report.layout import Experiment, arm_name
+from espnet_otreg.report.layout import Experiment, arm_name, is_pretraining
 
 UNKNOWN = "?"
 
@@ -23,7 +23,7 @@ def training_runs(experiment: Experiment) -> list[dict[str, Any]]:
 
     ``config_sha256`` is of the configuration that ESPnet saved, which holds every option.
     """
-    arms = ["pretrain", *dict.fromkeys(["sft", *experiment.arms])]
+    arms = [*experiment.pretrainings, *dict.fromkeys(["sft", *experiment.arms])]
     runs = []
     for arm in arms:
         for seed in experiment.seeds:
@@ -38,7 +38,7 @@ def _run(directory: Path) -> dict[str, Any]:
     done = directory / ".done"
     # Of pretraining the last one is used.
     chosen = directory / "valid.loss.best.pth"
-    checkpoint = directory / "latest.pth" if directory.name.startswith("pretrain_") else chosen
+    checkpoint = directory / "latest.pth" if is_pretraining(directory.name) else chosen
     return {
         "steps": _steps(config),
         "batch": config.get("batch_bins") or config.get("batch_size"),

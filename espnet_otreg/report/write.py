@@ -12,7 +12,7 @@ from espnet_otreg.errors import UserError
 from espnet_otreg.files import atomic_write, write_json
 from espnet_otreg.report.bars import draw_bars
 from espnet_otreg.report.collect import Report, collect, to_json
-from espnet_otreg.report.layout import Experiment, System
+from espnet_otreg.report.layout import Experiment, System, is_pretraining
 from espnet_otreg.report.render import headline, markdown, terminal, verdict_lines
 from espnet_otreg.report.results_md import update_readme, write_results
 from espnet_otreg.scoring.rows import Row
@@ -73,7 +73,7 @@ def bar_rows(report: Report) -> list[Row]:
     """The baseline and the arms in the mode of the primary comparison."""
     wanted = [System("whisper", "")]
     arms = dict.fromkeys(system.arm for system in report.rows if system.mode)
-    wanted += [System(arm, report.selection.mode or "") for arm in arms if arm != "pretrain"]
+    wanted += [System(arm, report.selection.mode or "") for arm in arms if not is_pretraining(arm)]
     return [report.rows[system] for system in wanted if system in report.rows][:6]
 
 

@@ -24,6 +24,7 @@ from espnet_otreg.slm.llm import LLM
 from espnet_otreg.slm.projectors import Projector
 from espnet_otreg.slm.prompt import Prompt
 from espnet_otreg.slm.readout import TokenReadout
+from espnet_otreg.slm.start import StartingProjector
 
 
 def languages_of(codes: Tensor | None, lengths: Tensor | None, batch: int) -> list[str]:
@@ -89,6 +90,15 @@ class SpokenLanguageModel(AbsESPnetModel):
         # Set by the trainer: number of steps taken so far; decides start steps and warm-ups.
         self.step = 0
         self._nonfinite_in_a_row = 0
+        self._start: StartingProjector | None = None
+
+    def remember_start(self) -> None:
+        """Keep the projector as it is now for the regularizers that compare with it, if any.
+
+        The trainer calls this before it resumes a training; otherwise the first step does.
+        """
+        if any(item.config.needs_start for item in self.config.regularizers):
+            self._start = StartingProjector(self.projector)
 
     def features(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """ESPnet's frontend, SpecAug (training only) and normalisation, in its usual order."""
@@ -110,9 +120,16 @@ class SpokenLanguageModel(AbsESPnetModel):
         Returns:
             (B, S, D) embeddings before compression.
         """
+        return self._project(*self._frames(speech, lengths))
+
+    def _frames(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The encoder's (B, T, D) frames and their lengths."""
         speech = speech[:, : int(lengths.max())]
         features, lengths = self.features(speech, lengths)
         frames, frame_lengths, *_ = self.encoder(features, lengths)
+        return frames, frame_lengths
+
+    def _project(self, frames: Tensor, frame_lengths: Tensor) -> SpeechEmbeddings:
         values, lengths = self.projector(frames, frame_lengths)
         mask = mask_from_lengths(lengths, values.size(1))
         return SpeechEmbeddings(values, mask, self.frame_seconds)
@@ -183,7 +200,11 @@ class SpokenLanguageModel(AbsESPnetModel):
         return loss, statistics
 
     def _alignment(
-        self, embeddings: SpeechEmbeddings, text: Tensor, text_mask: Tensor
+        self,
+        embeddings: SpeechEmbeddings,
+        text: Tensor,
+        text_mask: Tensor,
+        at_start: Tensor | None = None,
     ) -> AlignmentBatch:
         ids = text.masked_fill(~text_mask, -1)
         return AlignmentBatch(
@@ -196,6 +217,7 @@ class SpokenLanguageModel(AbsESPnetModel):
             anchor_id=self.llm.anchor_id,
             frame_seconds=embeddings.frame_seconds,
             readout=self.readout,
+            speech_at_start=at_start,
         )
 
     def forward(
@@ -228,7 +250,8 @@ class SpokenLanguageModel(AbsESPnetModel):
         transcripts = [
             row[:length] for row, length in zip(text.tolist(), text_lengths.tolist(), strict=True)
         ]
-        embeddings = self.encode(speech, speech_lengths)
+        frames = self._frames(speech, speech_lengths)
+        embeddings = self._project(*frames)
         statistics: dict[str, Tensor] = {}
         total = torch.zeros((), device=speech.device)
         if self.config.model_conf.cross_entropy_weight:
@@ -238,11 +261,12 @@ class SpokenLanguageModel(AbsESPnetModel):
         if self.config.regularizers:
             # Without cross-entropy the regularizers are the objective, in validation too.
             objective = self.training or not self.config.model_conf.cross_entropy_weight
+            if self._start is None:
+                self.remember_start()
+            at_start = self._start(*frames) if self._start else None
+            alignment = self._alignment(embeddings, text, text_mask, at_start)
             term, observed = apply_regularizers(
-                self.config.regularizers,
-                self._alignment(embeddings, text, text_mask),
-                self.step,
-                objective,
+                self.config.regularizers, alignment, self.step, objective
             )
             statistics |= observed
             if term is not None:

@@ -112,6 +112,7 @@ class SLMTrainer(Trainer):
         options = kwargs["trainer_options"]
         distributed = kwargs["distributed_option"]
         directory = Path(options.output_dir)
+        model.remember_start()
         if cls.sanity:
             overfit_ten(model, kwargs["train_iter_factory"].build_iter(1), options.ngpu)
         if distributed.distributed and distributed.dist_rank != 0:

@@ -110,18 +110,28 @@ def test_dry_run_of_everything_prints_commands_and_makes_nothing(tmp_path: Path)
     for model in ("whisper", "llm"):
         (tmp_path / model).mkdir()
     recipe = TinyRecipe(tmp_path / "slm1", tmp_path / "whisper", tmp_path / "llm")
+    conf = recipe.directory / "conf/tiny"
+    (conf / "pretrain_unpaired.yaml").write_bytes((conf / "pretrain.yaml").read_bytes())
     before = sorted(recipe.directory.rglob("*"))
-    done = succeed(recipe, "--dry_run", "--seeds", "1 2", "--arms", "sft control otreg",
-                   "--full", "--ngpu", "2")  # fmt: skip
+    done = succeed(
+        recipe, "--dry_run", "--seeds", "1 2", "--arms", "sft control otreg", "--full",
+        "--pretrainings", "pretrain pretrain_unpaired", "--ngpu", "2",
+    )  # fmt: skip
     assert sorted(recipe.directory.rglob("*")) == before
     commands = [line for line in done.stdout.splitlines() if "python -m" in line]
     verbs = set(re.findall(r"-m espnet_otreg\.bin\.(\w+)", done.stdout))
     assert verbs >= {
         "format_data", "extract_features", "token_classes", "slm_train", "slm_decode", "slm_score",
-        "slm_analyze", "slm_report", "slm_pack", "whisper_baseline",
+        "slm_analyze", "slm_report", "slm_pack", "whisper_baseline", "unpair_text",
     }  # fmt: skip
     trainings = [line for line in commands if "espnet2.bin.launch" in line]
-    assert len(trainings) == 2 * len(("pretrain", "sft", "control", "otreg"))
+    assert len(trainings) == 2 * len(("pretrain", "pretrain_unpaired", "sft", "control", "otreg"))
+    for line in trainings:
+        unpaired = "--output_dir exp/tiny/pretrain_unpaired_s" in line
+        assert ("exp/tiny/unpaired/text,text,text" in line) == unpaired
+        assert ("--init_param exp/tiny/pretrain_s" in line) == (
+            "--output_dir exp/tiny/sft_s" in line
+        )
     assert all("--cmd run.pl" in line for line in trainings)
     assert "exp/tiny/otreg_s2" in done.stdout
 
@@ -131,6 +141,10 @@ def test_dry_run_of_everything_prints_commands_and_makes_nothing(tmp_path: Path)
     [
         (("--stage", "12", "--stop_stage", "3"), "error: --stage 12 comes after --stop_stage 3"),
         (("--preset", "huge"), "error: --preset huge: there is no conf/huge/preset.sh"),
+        (
+            ("--pretrainings", "pretrain sft"),
+            "error: --pretrainings sft: there is no pretraining conf/tiny/sft.yaml",
+        ),
         (("--nj", "0"), "error: --nj 0: not a whole number; use 1 or more"),
         (("--stage", "trainn"), "error: trainn: no such stage; --help lists the stages"),
         (("--arm", "otreg"), "error: unknown option --arm; --help lists the options"),
@@ -152,8 +166,13 @@ def test_presets_hold_one_training_for_all_arms() -> None:
     presets = sorted((ROOT / "egs2/mini_multi/slm1/conf").glob("*/control.yaml"))
     assert presets
     for control in presets:
-        stages = {"control", "llm", "pretrain", "sft"}
-        arms = [path for path in control.parent.glob("*.yaml") if path.stem not in stages]
+        pretrain = control.with_stem("pretrain")
+        pretrainings = set(control.parent.glob("pretrain*.yaml"))
+        stages = {"control", "llm", "sft"}
+        configs = set(control.parent.glob("*.yaml")) - pretrainings
+        arms = [path for path in configs if path.stem not in stages]
         assert {"otreg", "otreg_ctc"} <= {path.stem for path in arms}
         for arm in arms:
             require_equal(control, arm, "regularizers")
+        for other in pretrainings:
+            require_equal(pretrain, other, "regularizers")

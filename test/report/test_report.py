@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,6 +68,28 @@ def test_every_system_has_its_row_with_the_numbers_of_its_scores(
     assert len(entry["groups"]["in_domain"]["wer"]["seeds"]) == 2
     low, high = entry["groups"]["in_domain"]["wer"]["interval"]
     assert low < expected < high
+
+
+def test_pretrainings_are_compared_with_the_one_that_is_used(
+    make_experiment: MakeExperiment,
+) -> None:
+    directory = make_experiment()
+    for seed in (1, 2):
+        new = directory / f"pretrain_divergence_s{seed}"
+        shutil.copytree(directory / f"pretrain_s{seed}", new)
+        for name in ("test", "ood"):  # as good as the SFT model
+            scores = f"ctc/{name}/scoring/score.json"
+            shutil.copy(directory / f"sft_s{seed}" / scores, new / scores)
+    text, results = _report(directory, pretrainings=["pretrain", "pretrain_divergence"])
+    rows = list(_table(text, "Macro over languages (%)"))
+    assert rows[1:3] == [
+        "pretrained projector, CTC read-out", "pretrained, CTC + divergence, CTC read-out",
+    ]  # fmt: skip
+    assert _report(directory)[0] == text  # what is not named is what is there
+    (pair,) = [c for c in results["secondary"] if c["b"] == "pretrained, CTC + divergence"]
+    assert (pair["a"], pair["mode"]) == ("pretrained projector", "ctc")
+    assert pair["differences"][0]["b"] < pair["differences"][0]["a"]
+    assert {run["arm"] for run in results["training_runs"]} >= {pair["a"], pair["b"]}
 
 
 def test_languages_domains_and_synthetic_speech_are_kept_apart(

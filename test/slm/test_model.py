@@ -165,6 +165,29 @@ def test_weight_zero_is_plain_sft_bit_for_bit(
         assert any(not torch.equal(plain[0][key], loud[0][key]) for key in plain[0])
 
 
+def test_the_projector_of_the_start_is_kept_and_leaves_no_trace(build: Build) -> None:
+    monge_gap = [{"monge_gap": {"weight": 1.0}}]
+    model, plain = build(regularizers=monge_gap), build(regularizers=[])
+    assert model.state_dict().keys() == plain.state_dict().keys()
+    assert [n for n, _ in model.named_parameters()] == [n for n, _ in plain.named_parameters()]
+    batch = _batch(_features(8, 26, 11), TEXTS)
+    observed = []
+    for steps in (0, 5):
+        _train(model, steps)
+        _, statistics, _ = model.eval()(**batch)
+        observed.append(float(statistics["monge_gap_moved"]))
+    assert observed[0] == 0 and observed[1] > 0
+    # A training that goes on begins where the first one did.
+    resumed = build(regularizers=monge_gap)
+    resumed.remember_start()
+    resumed.load_state_dict(model.state_dict())
+    _, statistics, _ = resumed.eval()(**batch)
+    assert float(statistics["monge_gap_moved"]) == pytest.approx(observed[1], rel=1e-6)
+    silent = _train(build(regularizers=[{"monge_gap": {"weight": 0.0}}]), 5)[0]
+    expected = _train(build(regularizers=[]), 5)[0]
+    assert all(torch.equal(expected[key], silent[key]) for key in expected)
+
+
 def test_otreg_adds_no_parameter(build: Build) -> None:
     with_otreg = {n: p.shape for n, p in build().named_parameters()}
     assert with_otreg == {n: p.shape for n, p in build(regularizers=[]).named_parameters()}

@@ -61,6 +61,17 @@ def test_two_epochs_and_two_more_equal_four(
     assert _same(_checkpoint(tmp_path / "exp"), _checkpoint(four_epochs))
 
 
+def test_a_training_that_goes_on_compares_with_the_same_start(
+    tiny_training: TinyTraining, tmp_path: Path
+) -> None:
+    config = {"regularizers": [{"monge_gap": {"weight": 1.0}}]}
+    for name, epochs in (("parts", "1"), ("parts", "2"), ("whole", "2")):
+        options = ("--max_epoch", epochs, "--resume", "true")
+        run = tiny_training.train(tmp_path / name, *options, config=config)
+        assert run.returncode == 0, run.stderr[-2000:]
+    assert _same(_checkpoint(tmp_path / "parts"), _checkpoint(tmp_path / "whole"))
+
+
 def test_training_goes_on_after_kill_minus_nine(
     tiny_training: TinyTraining, four_epochs: Path, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ augment_copies=       # augmented copies of each training utterance; empty: the 
 llm=                  # LLM by name, hub name or directory, or "train"; empty: the preset's
 accept_licence=false  # you have read and accept the terms of use of the models fetched
 arms=                 # names of conf/PRESET/*.yaml to compare, such as "sft control otreg"; empty: the preset's
+pretrainings=pretrain # names of conf/PRESET/pretrain*.yaml to compare; training goes on from the first
 seeds=1               # every arm is trained with each of these
 decode_modes="ctc llm joint" # ways of decoding
 in_domain=core_sounds  # test sets (names in utt2domain) that are in-domain

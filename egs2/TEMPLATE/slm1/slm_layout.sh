@@ -8,6 +8,7 @@ fi
 # shellcheck source=/dev/null
 . "${conf}/preset.sh"
 read -ra arm_list <<<"${arms}"
+read -ra pretraining_list <<<"${pretrainings}"
 read -ra seed_list <<<"${seeds}"
 read -ra mode_list <<<"${decode_modes}"
 read -ra in_domain_list <<<"${in_domain}"
@@ -15,6 +16,12 @@ read -ra in_domain_list <<<"${in_domain}"
 # Mistakes that would otherwise show after an hour of training.
 for arm in "${arm_list[@]}"; do
   [[ -f "${conf}/${arm}.yaml" ]] || die "--arms ${arm}: there is no ${conf}/${arm}.yaml" "write it"
+done
+for name in "${pretraining_list[@]}"; do
+  if [[ "${name}" != pretrain* || ! -f "${conf}/${name}.yaml" ]]; then
+    die "--pretrainings ${name}: there is no pretraining ${conf}/${name}.yaml" \
+      "name a file that begins with pretrain"
+  fi
 done
 if ! [[ "${augment_copies}" =~ ^[0-9]+$ ]]; then
   die "--augment_copies ${augment_copies}: not a whole number" "use 0 or more"
@@ -66,7 +73,9 @@ training_facts=(--training "${llm_facts[@]}" --upstream "${exp}/tokens" --upstre
 decode_sets=("${valid_set}" "${test_sets[@]}")
 pretrain_dirs=() model_dirs=()
 for seed in "${seed_list[@]}"; do
-  pretrain_dirs+=("${exp}/pretrain_s${seed}")
+  for name in "${pretraining_list[@]}"; do
+    pretrain_dirs+=("${exp}/${name}_s${seed}")
+  done
   for arm in "${arm_list[@]}"; do
     model_dirs+=("${exp}/${arm}_s${seed}")
   done

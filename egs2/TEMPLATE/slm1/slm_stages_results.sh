@@ -64,7 +64,8 @@ stage_report() {
   step "${exp}/report" "${facts[@]}" --output "${exp}/report/results.md" \
     --output "${exp}/report/table.txt" -- launch train_cmd "${exp}/report/log/report.log" \
     python -m espnet_otreg.bin.slm_report --exp "${exp}" --output "${exp}/report" \
-    --command "${run_command}" --arms "${arm_list[@]}" --seeds "${seed_list[@]}" \
+    --command "${run_command}" --pretrainings "${pretraining_list[@]}" \
+    --arms "${arm_list[@]}" --seeds "${seed_list[@]}" \
     --modes "${mode_list[@]}" --data_dir "${args[@]}"
 }
 
@@ -83,7 +84,7 @@ stage_pack() {
 # Ways of decoding a model. Without the LLM there is the CTC read-out only; the first arm also
 # shows the floor: what the LLM says to the wrong speech and to none.
 modes_of() { # modes_of MODEL_DIR
-  if [[ "$1" == */pretrain_s* ]]; then
+  if [[ "$1" == */pretrain*_s* ]]; then
     echo ctc
   elif [[ "$1" == */"${arm_list[0]}"_s* && " ${decode_modes} " == *" llm "* ]]; then
     echo "${decode_modes} ${floor_modes}"
@@ -164,8 +165,8 @@ table_rows() {
     printf '%s\n' --row "Whisper zero-shot=$(score_files "${exp}/whisper/zero_shot")"
   fi
   for mode in "${mode_list[@]}"; do
-    for arm in pretrain "${arm_list[@]}"; do
-      if [[ "${mode}" == ctc || "${arm}" != pretrain ]]; then
+    for arm in "${pretraining_list[@]}" "${arm_list[@]}"; do
+      if [[ "${mode}" == ctc || "${arm}" != pretrain* ]]; then
         printf '%s\n' --row "${arm}, ${mode}=$(arm_files "${arm}" "${mode}")"
       fi
     done

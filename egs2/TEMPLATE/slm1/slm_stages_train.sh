@@ -20,9 +20,9 @@ collect_stats() {
     run mkdir -p "${parts}"
     run split_scp.pl "${features}/${set}/feats.scp" "${names[@]}"
   done
-  mapfile -t args < <(data_args)
+  mapfile -t args < <(data_args "${features}/${train_set}/text")
   launch train_cmd "${parts}/stats.JOB.log" "JOB=1:${nj}" \
-    python -m espnet_otreg.bin.slm_train --config "${conf}/pretrain.yaml" "${args[@]}" \
+    python -m espnet_otreg.bin.slm_train --config "${conf}/${pretraining_list[0]}.yaml" "${args[@]}" \
     --collect_stats true --output_dir "${parts}/JOB" \
     --train_shape_file "${parts}/train.JOB.scp" --valid_shape_file "${parts}/valid.JOB.scp"
   for ((job = 1; job <= nj; job++)); do
@@ -33,9 +33,17 @@ collect_stats() {
 
 # Teach the projector the LLM's own embedding table with CTC; the LLM is not run.
 stage_pretrain() {
-  local seed
-  for seed in "${seed_list[@]}"; do
-    train pretrain "${seed}" "" "${pretrain_args}"
+  local seed name
+  for name in "${pretraining_list[@]}"; do
+    if [[ "${name}" == *_unpaired ]]; then
+      step "${exp}/unpaired" --input "${features}/${train_set}/text" --output "${exp}/unpaired/text" \
+        -- launch train_cmd "${exp}/unpaired/log/unpair_text.log" \
+        python -m espnet_otreg.bin.unpair_text --data_dir "${features}/${train_set}" \
+        --output "${exp}/unpaired/text"
+    fi
+    for seed in "${seed_list[@]}"; do
+      train "${name}" "${seed}" "" "${pretrain_args}"
+    done
   done
 }
 
@@ -43,7 +51,7 @@ stage_pretrain() {
 stage_train_sft() {
   local seed
   for seed in "${seed_list[@]}"; do
-    train sft "${seed}" "$(best_of "${exp}/pretrain_s${seed}")" "${sft_args}"
+    train sft "${seed}" "$(best_of "${exp}/${pretraining_list[0]}_s${seed}")" "${sft_args}"
   done
 }
 
@@ -65,7 +73,7 @@ stage_train_arms() {
 # The checkpoint that is used: the one the development set chose, and the last of pretraining,
 # whose loss on that set stops falling long before its error rate does.
 checkpoint_name() { # checkpoint_name MODEL_DIR
-  if [[ "$1" == */pretrain_s* ]]; then
+  if [[ "$1" == */pretrain*_s* ]]; then
     echo latest.pth
   else
     echo valid.loss.best.pth
@@ -81,7 +89,12 @@ train() {
   local name=$1 seed=$2 initial=$3 dir=${exp}/$1_s$2
   local facts=("${training_facts[@]}" --output "${dir}/config.yaml" --output "$(best_of "${dir}")")
   local args more
-  mapfile -t args < <(data_args)
+  if [[ "${name}" == *_unpaired ]]; then
+    mapfile -t args < <(data_args "${exp}/unpaired/text")
+    facts+=(--upstream "${exp}/unpaired")
+  else
+    mapfile -t args < <(data_args "${features}/${train_set}/text")
+  fi
   read -ra more <<<"$4"
   if [[ -n "${initial}" ]]; then
     facts+=(--upstream "$(dirname "${initial}")" --input "${initial}")
@@ -95,12 +108,15 @@ train() {
 }
 
 # Options that say what is read, one word on a line.
-data_args() {
-  local kind set
+data_args() { # data_args TRAINING_TEXT
+  local kind set text
   for kind in train valid; do
-    [[ "${kind}" == train ]] && set=${features}/${train_set} || set=${features}/${valid_set}
+    set=${features}/${valid_set} text=${features}/${valid_set}/text
+    if [[ "${kind}" == train ]]; then
+      set=${features}/${train_set} text=$1
+    fi
     printf '%s\n' "--${kind}_data_path_and_name_and_type" "${set}/feats.scp,speech,kaldi_ark" \
-      "--${kind}_data_path_and_name_and_type" "${set}/text,text,text" \
+      "--${kind}_data_path_and_name_and_type" "${text},text,text" \
       "--${kind}_data_path_and_name_and_type" "${set}/utt2lang,language,text"
   done
   printf '%s\n' --llm_conf "model=${llm_dir}" --readout_conf "classes=${classes}"
