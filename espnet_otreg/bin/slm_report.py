@@ -32,6 +32,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--results_md", type=Path, help="RESULTS.md to put the section into")
     parser.add_argument("--readme", type=Path, help="README.md whose results are rewritten")
     parser.add_argument(
+        "--methods_md", type=Path, help="page with all methods, docs/regularizers.md, likewise"
+    )
+    parser.add_argument(
         "--images", type=Path, help="directory for the pictures of those two; docs/images beside"
     )
     return parser
@@ -49,7 +52,7 @@ def main() -> None:
         experiment, args.output, title, args.command, args.data_dir, args.split_record
     )
     print(written.table, end="")
-    publish(written, title, args.results_md, args.readme, args.images)
+    publish(written, title, args.results_md, args.readme, args.images, args.methods_md)
 
 
 if __name__ == "__main__":

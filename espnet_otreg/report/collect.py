@@ -44,6 +44,7 @@ class Report:
         secondary: mode and comparison: the other pairs in that mode, all pairs in the others.
         missing: one sentence for each thing that should be there.
         differing_keys: of the configurations of OTReg and its control; None if not both are there.
+        step_times: see :meth:`espnet_otreg.report.layout.Experiment.step_times`.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Report:
     missing: list[str]
     seeds: tuple[int, ...]
     differing_keys: list[str] | None
+    step_times: dict[str, dict[str, float]]
 
 
 def collect(
@@ -112,6 +114,7 @@ def collect(
         missing=missing,
         seeds=experiment.seeds,
         differing_keys=configuration_differences(experiment, PRIMARY),
+        step_times=experiment.step_times(),
     )
 
 
@@ -157,6 +160,7 @@ def to_json(report: Report) -> dict[str, Any]:
             {"mode": mode, **_comparison_to_json(comparison)}
             for mode, comparison in report.secondary
         ],
+        "step_times": report.step_times,
         "missing": report.missing,
     }
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.files import read_json
 from espnet_otreg.scoring.rows import Row, load_row
 
 ARM_NAMES = {
@@ -23,8 +24,10 @@ ARM_NAMES = {
     "otreg": "OTReg",
     "otreg_ctc": "OTReg + CTC",
     "otreg_sparse": "OTReg, k-sparse",
+    "otreg_voice": "OTReg, anchor mass by voice activity",
     "ctc_divergence": "CTC + divergence",
     "monge_gap": "Monge gap",
+    "multigrained": "multi-grained alignment",
 }
 MODE_NAMES = {"ctc": "CTC read-out", "llm": "LLM", "joint": "joint CTC + LLM"}
 FLOOR_NAMES = {"llm_shuffled": "wrong speech (floor)", "llm_no_speech": "no speech (floor)"}
@@ -147,6 +150,13 @@ class Experiment:
         """
         files = [self.score_file(system, seed, name) for name in test_sets for seed in seeds]
         return load_row(system.name, files)
+
+    def step_times(self) -> dict[str, dict[str, float]]:
+        """Of each arm ``ratio`` to the control's step, ``low`` and ``high``, as
+        tools/benchmark_step.py has measured them; empty if it has not."""
+        path = self.directory / "step_times.json"
+        times: dict[str, dict[str, float]] = read_json(path)["arms"] if path.is_file() else {}
+        return times
 
     def missing(self) -> list[str]:
         """One sentence for each system that lacks scores."""

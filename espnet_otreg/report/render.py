@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from espnet_otreg.report.alignment_results import NOTES, analysis_tables, gap_sentences
 from espnet_otreg.report.collect import Report
 from espnet_otreg.report.layout import System, mode_name
+from espnet_otreg.report.methods import method_tables
 from espnet_otreg.scoring.compare import Comparison, overview, verdict
 from espnet_otreg.scoring.results import (
     ABSENT,
@@ -109,6 +110,7 @@ def markdown(report: Report, title: str, images: Sequence[tuple[str, str]]) -> s
         *_development(report),
         "### OTReg against its control",
         *_comparison(report),
+        *_methods(report),
         "### Speech and text embeddings",
         *_alignment(report),
         "### Where the numbers come from",
@@ -195,6 +197,11 @@ def _comparison(report: Report) -> list[str]:
         parts.append("Further comparisons, of which none is primary:")
         parts += [f"- {_in_short(mode, comparison)}" for mode, comparison in report.secondary]
     return parts
+
+
+def _methods(report: Report) -> list[str]:
+    tables = [table.markdown() for table in method_tables(report)]
+    return ["### Methods side by side", *tables] if tables else []
 
 
 def _fairness(report: Report) -> list[str]:

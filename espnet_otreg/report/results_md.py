@@ -1,4 +1,4 @@
-"""RESULTS.md and the README's results: sections between markers, each written by its own run."""
+"""Results in RESULTS.md and other documents: sections between markers, each from its own run."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def rewrite_between_markers(text: str, name: str, content: str, where: str = "")
     return f"{before}{start_marker}\n{content.strip()}\n{README_END}{after}"
 
 
-def update_readme(path: str | Path, name: str, content: str) -> bool:
-    """Rewrite the results in a README; False if it does not show this experiment.
+def update_document(path: str | Path, name: str, content: str) -> bool:
+    """Rewrite the results in a document; False if it does not show this experiment.
 
     Raises:
         UserError: if it has the marker of the start but not that of the end.

@@ -13,8 +13,9 @@ from espnet_otreg.files import atomic_write, write_json
 from espnet_otreg.report.bars import draw_bars
 from espnet_otreg.report.collect import Report, collect, to_json
 from espnet_otreg.report.layout import Experiment, System, is_pretraining
+from espnet_otreg.report.methods import method_tables
 from espnet_otreg.report.render import headline, markdown, terminal, verdict_lines
-from espnet_otreg.report.results_md import update_readme, write_results
+from espnet_otreg.report.results_md import update_document, write_results
 from espnet_otreg.scoring.rows import Row
 
 _BARS = "Error rates by language with 95 % intervals"
@@ -99,6 +100,7 @@ def publish(
     results_md: Path | None,
     readme: Path | None,
     images: Path | None,
+    methods: Path | None = None,
 ) -> None:
     """Put a report into RESULTS.md and README.md, with copies of its pictures.
 
@@ -108,9 +110,10 @@ def publish(
         results_md: RESULTS.md, or None.
         readme: README.md, or None.
         images: directory of the copies; by default ``docs/images`` beside those files.
+        methods: the page that shows all methods side by side, or None.
 
     Raises:
-        UserError: if a marker in the README has no end.
+        UserError: if a marker in the README or that page has no end.
     """
     for path in (results_md, readme):
         if path is None:
@@ -120,8 +123,16 @@ def publish(
         relative = [(text, os.path.relpath(copy, path.parent)) for text, copy in copies]
         if path == results_md:
             write_results(path, written.report.name, markdown(written.report, title, relative))
-        elif not update_readme(path, written.report.name, readme_section(written.report, relative)):
-            print(f"{path}: it does not show the experiment {written.report.name}: left as it is")
+        else:
+            _update(path, written.report.name, readme_section(written.report, relative))
+    tables = [table.markdown() for table in method_tables(written.report)]
+    if methods is not None and tables:
+        _update(methods, written.report.name, "\n\n".join(tables))
+
+
+def _update(path: Path, name: str, content: str) -> None:
+    if not update_document(path, name, content):
+        print(f"{path}: it does not show the experiment {name}: left as it is")
 
 
 def readme_section(report: Report, images: Sequence[tuple[str, str]]) -> str:

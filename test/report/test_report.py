@@ -92,6 +92,41 @@ def test_pretrainings_are_compared_with_the_one_that_is_used(
     assert {run["arm"] for run in results["training_runs"]} >= {pair["a"], pair["b"]}
 
 
+def test_methods_stand_side_by_side_with_their_differences_and_the_cost_of_a_step(
+    make_experiment: MakeExperiment, tmp_path: Path
+) -> None:
+    directory = make_experiment()
+    assert "Methods side by side" not in _report(directory)[0]  # OTReg alone has its own section
+    for seed in (1, 2):
+        shutil.copytree(directory / f"control_s{seed}", directory / f"otreg_sparse_s{seed}")
+    keys = ("ratio", "low", "high")
+    costs = {"control": (1, 1, 1), "otreg": (1.05, 1.041, 1.062)}
+    arms = {arm: dict(zip(keys, cost, strict=True)) for arm, cost in costs.items()}
+    write_json(directory / "step_times.json", {"arms": arms})
+    text, results = _report(directory)
+    table = _table(text, "Methods, LLM, macro over languages (%)")
+    assert list(table) == ["control", "OTReg", "OTReg, k-sparse"]
+    rows = {row["arm"]: row["groups"] for row in results["rows"] if row["mode"] == "llm"}
+    for arm, cells in zip(("control", "otreg", "otreg_sparse"), table.values(), strict=True):
+        assert cells[0] == f"{rows[arm]['in_domain']['wer']['macro']:.1f}"
+        assert cells[4] == f"{rows[arm]['out_of_domain']['cer']['macro']:.1f}"
+    primary = results["primary"]["differences"][0]
+    low, high = primary["interval"]
+    found = f"{primary['b'] - primary['a']:+.1f} ({low:+.1f} to {high:+.1f}) *"
+    assert table["OTReg"][3] == found
+    assert table["OTReg, k-sparse"][1::2] == ["+0.0 (+0.0 to +0.0)"] * 3  # the control's own scores
+    assert table["control"][1::2] == ["-"] * 3
+    cost = _table(text, "Methods, alignment and cost")
+    assert [cells[-1] for cells in cost.values()] == [
+        "1.00 (1.00 to 1.00)", "1.05 (1.04 to 1.06)", "-",
+    ]  # fmt: skip
+    page = tmp_path / "regularizers.md"
+    page.write_text("before\n<!-- results: mini -->\n<!-- end of results -->\nafter\n")
+    written = write_report(find_experiment(directory), tmp_path / "r", "Preset mini", "./run.sh")
+    publish(written, "Preset mini", None, None, None, page)
+    assert "| OTReg, k-sparse |" in page.read_text() and page.read_text().endswith("after\n")
+
+
 def test_languages_domains_and_synthetic_speech_are_kept_apart(
     make_experiment: MakeExperiment,
 ) -> None:

@@ -58,8 +58,12 @@ stage_report() {
   if [[ -f conf/split.json ]]; then
     args+=(--split_record conf/split.json)
   fi
+  if [[ -f "${exp}/step_times.json" ]]; then
+    facts+=(--input "${exp}/step_times.json")
+  fi
   if ${publish}; then
     args+=(--results_md "${otreg_root}/RESULTS.md" --readme "${otreg_root}/README.md")
+    args+=(--methods_md "${otreg_root}/docs/regularizers.md")
   fi
   step "${exp}/report" "${facts[@]}" --output "${exp}/report/results.md" \
     --output "${exp}/report/table.txt" -- launch train_cmd "${exp}/report/log/report.log" \

@@ -1,0 +1,101 @@
+"""All methods side by side: error rates beside the control's, alignment, and the cost of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from espnet_otreg.report.alignment_results import MEASURES as ALIGNMENT
+from espnet_otreg.report.alignment_results import ArmAnalysis
+from espnet_otreg.report.collect import Report
+from espnet_otreg.report.layout import System, arm_name, is_pretraining, mode_name
+from espnet_otreg.scoring.compare import SIGNIFICANT, Comparison, macro_label
+from espnet_otreg.scoring.results import ABSENT
+from espnet_otreg.scoring.rows import Measure, Row, macro_rate
+from espnet_otreg.scoring.table import Table
+
+_COLUMNS: tuple[tuple[str, str, Measure], ...] = (
+    ("in_domain", "ID WER", "wer"),
+    ("out_of_domain", "OOD WER", "wer"),
+    ("out_of_domain", "OOD CER", "cer"),
+)
+_ALIGNMENT = ("gap_cosine", "retrieval_transport")
+
+
+def method_tables(report: Report) -> list[Table]:
+    """Tables with a line for each method: one for each way of decoding, one of the pretrainings,
+    one of alignment and cost; none where there is nothing beside OTReg and its control."""
+    arms = list(dict.fromkeys(s.arm for s in report.rows if s.mode and s.arm != "sft"))
+    pretrainings = [arm for arm in arms if is_pretraining(arm)]
+    arms = [arm for arm in arms if not is_pretraining(arm)]
+    modes = dict.fromkeys(system.mode for system in report.rows if not system.is_floor)
+    tables = []
+    if "control" in arms and len(arms) > 2:
+        tables += [_rates(report, "control", arms, mode) for mode in modes if mode]
+        tables.append(_alignment_and_cost(report, arms))
+    if len(pretrainings) > 1:
+        tables.append(_rates(report, pretrainings[0], pretrainings, "ctc"))
+    return tables
+
+
+def _rates(report: Report, baseline: str, arms: Sequence[str], mode: str) -> Table:
+    """Macro error rates of every arm and their paired differences from the baseline's."""
+    lines = []
+    for arm in arms:
+        row = report.rows.get(System(arm, mode))
+        if row is None:
+            continue
+        comparison = _comparison(report, baseline, arm, mode)
+        cells = [cell for column in _COLUMNS for cell in _cells(row, comparison, *column)]
+        lines.append((arm_name(arm), *cells))
+    header = [name for _, title, _ in _COLUMNS for name in (title, "difference")]
+    note = (
+        f"Difference: the method minus {arm_name(baseline)} in points, with its 95 % interval; "
+        "below zero the method is better. A star: p below 0.05, on in-domain WER after Holm's "
+        "adjustment over all its test sets."
+    )
+    title = f"Methods, {mode_name(mode)}, macro over languages (%)"
+    return Table(title, ("method", *header), tuple(lines), (note,))
+
+
+def _cells(
+    row: Row, comparison: Comparison | None, group: str, _title: str, measure: Measure
+) -> tuple[str, str]:
+    if not row.group(group):
+        return ABSENT, ABSENT
+    rate = f"{macro_rate(row.group(group), measure):.1f}"
+    for d in (*comparison.primary, *comparison.others) if comparison else ():
+        if (d.label, d.measure) == (macro_label(group), measure):
+            star = " *" if d.adjusted_p < SIGNIFICANT else ""
+            return rate, f"{d.difference:+.1f} ({d.low:+.1f} to {d.high:+.1f}){star}"
+    return rate, ABSENT
+
+
+def _comparison(report: Report, baseline: str, arm: str, mode: str) -> Comparison | None:
+    names = (arm_name(baseline), arm_name(arm))
+    candidates = list(report.secondary)
+    if report.primary:
+        candidates.append((report.selection.mode or "", report.primary))
+    return next((c for m, c in candidates if m == mode and (c.a, c.b) == names), None)
+
+
+def _alignment_and_cost(report: Report, arms: Sequence[str]) -> Table:
+    analyses: Mapping[str, ArmAnalysis] = {a.arm: a for a in report.analyses}
+    lines = []
+    for arm in arms:
+        cells = []
+        for group in ("in_domain", "out_of_domain"):
+            for measure in _ALIGNMENT:
+                value = analyses[arm].mean(group, measure) if arm in analyses else None
+                cells.append(ABSENT if value is None else ALIGNMENT[measure][1].format(value))
+        lines.append((arm_name(arm), *cells, _step(report.step_times.get(arm))))
+    titles = [f"{g} {ALIGNMENT[m][0]}" for g in ("ID", "OOD") for m in _ALIGNMENT]
+    note = "Step: time of a training step as a multiple of the control's, with a 95 % interval; "
+    note += "measured by tools/benchmark_step.py."
+    return Table("Methods, alignment and cost", ("method", *titles, "step"), tuple(lines), (note,))
+
+
+def _step(times: Mapping[str, Any] | None) -> str:
+    if times is None:
+        return ABSENT
+    return f"{times['ratio']:.2f} ({times['low']:.2f} to {times['high']:.2f})"

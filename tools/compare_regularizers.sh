@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Every method of the preset mini beside its control: three seeds, whole test sets, the cost of a
+# training step. Writes the tables of docs/regularizers.md and RESULTS.md.
+# What is done already, by tools/reproduce.sh too, is not done again.
+#
+#   tools/compare_regularizers.sh [OPTIONS]        OPTIONS of egs2/mini_multi/slm1/run.sh
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+recipe=${root}/egs2/mini_multi/slm1
+"${root}/tools/install.sh"
+# shellcheck source=/dev/null
+. "${OTREG_VENV:-${root}/tools/venv}/bin/activate"
+
+arms=(sft control otreg) pretrainings=(pretrain)
+for config in "${recipe}"/conf/mini/*.yaml; do
+  name=$(basename "${config}" .yaml)
+  case ${name} in
+    llm | sft | control | otreg | pretrain) ;;
+    pretrain*) pretrainings+=("${name}") ;;
+    *) arms+=("${name}") ;;
+  esac
+done
+settings=(--full true --seeds "1 2 3" --publish true
+  --arms "${arms[*]}" --pretrainings "${pretrainings[*]}")
+"${recipe}/run.sh" "${settings[@]}" "$@" --stop_stage analyze
+python "${root}/tools/benchmark_step.py" --model "${recipe}/exp/mini/sft_s1" \
+  --json "${recipe}/exp/mini/step_times.json"
+exec "${recipe}/run.sh" "${settings[@]}" "$@" --stage report
