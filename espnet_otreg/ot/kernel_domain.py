@@ -32,6 +32,9 @@ class _Kernel:
     def __init__(self, updates: LogUpdates, u: Tensor, v: Tensor) -> None:
         self.updates, self.problem, self.damping = updates, updates.problem, updates.damping
         self.u, self.v = u, v
+        self.present = tuple(
+            (m > 0).to(m.dtype) for m in (self.problem.source, self.problem.target)
+        )
         self.by_source = updates.plan(u, v, outside=1)
         self.by_target = self.by_source.mT.contiguous()
         self._sums = u.new_empty(len(u), 1, u.shape[1]), u.new_empty(len(v), 1, v.shape[1])
@@ -116,7 +119,9 @@ def iterate_in_kernel_domain(
         if not bool(inside.all()):  # NaN is not inside
             wide = ~inside
             kernel.remake(wide, *updates.select(wide).iterate(v[wide], count))
-            x[wide], y[wide], shift_u[wide], shift_v[wide] = 1, 1, 0, 0
+            # Not one where there is no mass: the kernel is one there.
+            x[wide], y[wide] = kernel.present[0][wide], kernel.present[1][wide]
+            shift_u[wide], shift_v[wide] = 0, 0
         u, v = kernel.u + shift_u, kernel.v + shift_v
         if tolerance > 0 or taken == max_iterations:
             # What has converged stays as it was found; running on with the others does no harm.
