@@ -13,6 +13,7 @@ from espnet_otreg.regularizers.base import (
 from espnet_otreg.regularizers.ctc import CTCConfig
 from espnet_otreg.regularizers.divergence import DivergenceConfig
 from espnet_otreg.regularizers.monge import MongeGapConfig
+from espnet_otreg.regularizers.multigrained import MultigrainedConfig
 from espnet_otreg.regularizers.otreg import OTRegConfig
 from espnet_otreg.regularizers.registry import (
     NamedRegularizer,
@@ -25,6 +26,7 @@ __all__ = [
     "CTCConfig",
     "DivergenceConfig",
     "MongeGapConfig",
+    "MultigrainedConfig",
     "NamedRegularizer",
     "OTRegConfig",
     "Regularizer",
