@@ -18,7 +18,7 @@ from espnet_otreg.ot.log_domain import Iterate, LogUpdates, residual_of
 from espnet_otreg.ot.problem import TransportProblem
 
 # Iterations between two looks at the residual and at the scalings.
-_BLOCK = 5
+LOOK_EVERY = 5
 _WIDEST = math.log(1e12)
 
 
@@ -109,7 +109,7 @@ def iterate_in_kernel_domain(
     iterations = torch.zeros_like(residual, dtype=torch.int64)
     taken = 0
     while taken < max_iterations:
-        count = min(_BLOCK, max_iterations - taken)
+        count = min(LOOK_EVERY, max_iterations - taken)
         for _ in range(count):
             x = kernel.update_source(y)
             y = kernel.update_target(x)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from espnet_otreg.ot.fused import is_fused, iterate_fused
 from espnet_otreg.ot.implicit import ImplicitPlan, plan_of
 from espnet_otreg.ot.kernel_domain import iterate_in_kernel_domain
 from espnet_otreg.ot.log_domain import Iterate, anneal, iterate_in_log_domain
@@ -64,6 +66,13 @@ def _regularized_cost(
 
 def _damping(relaxation: float | None, epsilon: float) -> float:
     return 1.0 if relaxation is None else relaxation / (relaxation + epsilon)
+
+
+def _iterations(cost: Tensor, gradient: Gradient) -> Callable[..., Iterate]:
+    """How a problem of this cost is iterated."""
+    if gradient == "unrolled":  # only what is differentiated itself needs the slow way
+        return iterate_in_log_domain
+    return iterate_fused if is_fused(cost) else iterate_in_kernel_domain
 
 
 def _start(
@@ -172,8 +181,7 @@ def sinkhorn(
     damping = (_damping(source_relaxation, epsilon), _damping(target_relaxation, epsilon))
     with torch.autocast(cost.device.type, enabled=False):
         problem = make_problem(cost, source_mask, target_mask, *masses, exact)
-        # Only what is differentiated itself needs the slow way.
-        solve = iterate_in_log_domain if gradient == "unrolled" else iterate_in_kernel_domain
+        solve = _iterations(problem.cost, gradient)
         v = _start(problem, epsilon, (source_relaxation, target_relaxation), annealing, warm_start)
         state = solve(problem, epsilon, damping, v, max_iterations - annealing, tolerance)
         parts = (problem.log_source, problem.log_target, problem.support, state.u, state.v)
