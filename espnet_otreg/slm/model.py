@@ -199,19 +199,19 @@ class SpokenLanguageModel(AbsESPnetModel):
             statistics["ce_shuffled_speech"] = F.cross_entropy(wrong_logits, targets).detach()
         return loss, statistics
 
-    def _alignment(
+    def alignment_batch(
         self,
         embeddings: SpeechEmbeddings,
         text: Tensor,
         text_mask: Tensor,
         at_start: Tensor | None = None,
     ) -> AlignmentBatch:
-        ids = text.masked_fill(~text_mask, -1)
+        """What regularizers see of (B, S, D) speech and (B, T) token ids, masked (B, T)."""
         return AlignmentBatch(
             speech=embeddings.values,
             speech_mask=embeddings.mask,
             text=self.llm.embed(text.masked_fill(~text_mask, self.llm.anchor_id)).detach(),
-            text_ids=ids,
+            text_ids=text.masked_fill(~text_mask, -1),
             text_mask=text_mask,
             anchor=self.anchor(),
             anchor_id=self.llm.anchor_id,
@@ -264,7 +264,7 @@ class SpokenLanguageModel(AbsESPnetModel):
             if self._start is None:
                 self.remember_start()
             at_start = self._start(*frames) if self._start else None
-            alignment = self._alignment(embeddings, text, text_mask, at_start)
+            alignment = self.alignment_batch(embeddings, text, text_mask, at_start)
             term, observed = apply_regularizers(
                 self.config.regularizers, alignment, self.step, objective
             )
