@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What each regularizer costs inside a real training step of the recipe, in one run.
 
-    tools/benchmark_step.py [--model egs2/mini_multi/slm1/exp/mini/sft_s1] [--rounds 60]
+    tools/benchmark_step.py [--model egs2/mini_multi/slm1/exp/mini/sft_s1] [--rounds 60] [--json F]
 
 The model is that of a finished run, trained on as stage 9 does: the control's configuration, the
 run's checkpoint and training data, forward, backward, clipping and optimiser step. The learning
@@ -29,6 +29,7 @@ from espnet2.train.distributed_utils import DistributedOption
 from torch import Tensor
 
 from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.files import write_json
 from espnet_otreg.regularizers import NamedRegularizer, parse_regularizers
 from espnet_otreg.regularizers.combine import apply_regularizers
 from espnet_otreg.slm.build import build_model, checkpoint_file
@@ -43,6 +44,7 @@ from espnet_otreg.tasks.slm import SLMTask
 RECIPE = Path(__file__).resolve().parent.parent / "egs2/mini_multi/slm1"
 CONTROL = "control"
 Batch = dict[str, Tensor]
+Costs = dict[str, float]
 
 
 def arm_values(directory: Path, control: Path) -> dict[str, Any]:
@@ -146,26 +148,38 @@ def measure(
     return {n: s[1:] for n, s in steps.items()}, {n: s[1:] for n, s in alone.items()}
 
 
-def table(steps: dict[str, list[float]], alone: dict[str, list[float]]) -> str:
+def summary(steps: dict[str, list[float]], alone: dict[str, list[float]]) -> dict[str, Costs]:
+    """Medians by contender: milliseconds, and multiples of the control's step."""
+    costs = {}
+    for name, own in steps.items():
+        pairs = list(zip(own, steps[CONTROL], alone[name], strict=True))
+        ratios = [mine / plain for mine, plain, _ in pairs]
+        low, high = median_interval(ratios)
+        costs[name] = {
+            "milliseconds": 1000 * statistics.median(own),
+            "ratio": statistics.median(ratios),
+            "low": low,
+            "high": high,
+            "more": 1000 * statistics.median(mine - plain for mine, plain, _ in pairs),
+            "alone": 1000 * statistics.median(alone[name]),
+            "alone_ratio": statistics.median(apart / plain for _, plain, apart in pairs),
+        }
+    return costs
+
+
+def table(costs: dict[str, Costs]) -> str:
     """All contenders beside the control."""
     lines = [
         "| arm | step, ms | of the control | 95 % interval | more, ms | alone, ms "
         "| alone, of the control |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    control = steps[CONTROL]
-    for name, own in steps.items():
-        ratios = [mine / plain for mine, plain in zip(own, control, strict=True)]
-        more = [mine - plain for mine, plain in zip(own, control, strict=True)]
-        shares = [mine / plain for mine, plain in zip(alone[name], control, strict=True)]
-        low, high = median_interval(ratios)
-        cells = [name, f"{1000 * statistics.median(own):.0f}"]
+    for name, cost in costs.items():
+        cells = [name, f"{cost['milliseconds']:.0f}"]
         if name != CONTROL:
-            cells += [f"{statistics.median(ratios):.3f}", f"{low:.3f} to {high:.3f}"]
-            cells += [f"{1000 * statistics.median(more):.1f}"]
-            cells += [f"{1000 * statistics.median(alone[name]):.1f}"]
-            cells += [f"{statistics.median(shares):.3f}"]
-        lines.append(f"| {' | '.join(cells + ['–'] * (7 - len(cells)))} |")
+            cells += [f"{cost['ratio']:.3f}", f"{cost['low']:.3f} to {cost['high']:.3f}"]
+            cells += [f"{cost['more']:.1f}", f"{cost['alone']:.1f}", f"{cost['alone_ratio']:.3f}"]
+        lines.append(f"| {' | '.join(cells + ['-'] * (7 - len(cells)))} |")
     return "\n".join(lines)
 
 
@@ -177,10 +191,12 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="file for the figures, too")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         raise UserError("expected at least 1", f"--rounds {arguments.rounds}")
     directory = Path(os.path.abspath(arguments.model))
+    output = arguments.json and Path(os.path.abspath(arguments.json))
     conf = RECIPE / "conf" / directory.parent.name
     os.chdir(directory.parents[2])  # what a run's paths are relative to
     torch.set_num_threads(arguments.threads)
@@ -190,7 +206,10 @@ def main() -> None:
         f"batches of {training.arguments.batch_size} utterances\n",
         flush=True,
     )
-    print(table(*measure(training, read_contenders(conf), arguments.rounds)))
+    costs = summary(*measure(training, read_contenders(conf), arguments.rounds))
+    print(table(costs))
+    if output:
+        write_json(output, {"threads": arguments.threads, "arms": costs})
 
 
 if __name__ == "__main__":
