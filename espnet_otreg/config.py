@@ -50,8 +50,13 @@ def _fits(value: Any, expected: Any) -> bool:
 
 
 def _type_name(expected: Any) -> str:
-    if typing.get_origin(expected) is typing.Literal:
-        return "one of " + ", ".join(map(repr, typing.get_args(expected)))
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin in (types.UnionType, typing.Union):
+        return " | ".join(map(_type_name, arguments))
+    if origin is typing.Literal:
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(map(repr, arguments))
+    if expected is type(None):
+        return "None"
     return expected.__name__ if isinstance(expected, type) else str(expected)
 
 

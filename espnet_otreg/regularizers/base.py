@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from espnet_otreg.errors import UserError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -65,6 +67,20 @@ class AlignmentBatch:
             text_ids=self.text_ids.masked_fill(~self.text_mask, -1),
         )
 
+    def readout_for(self, user: str) -> TokenReadout:
+        """The read-out, for a ``user`` that cannot do without it.
+
+        Raises:
+            UserError: if the model has none.
+        """
+        if self.readout is None:
+            raise UserError(
+                f"{user} needs the token read-out, and this model has no token classes",
+                "regularizers",
+                "give the model its classes (stage 5, tokens) or leave that out",
+            )
+        return self.readout
+
 
 @dataclass(frozen=True, eq=False)
 class RegularizerOutput:
@@ -105,6 +121,11 @@ class RegularizerConfig:
     weight: float = 0.3
     start_step: int = 0
     warmup_steps: int = 0
+
+    @property
+    def needs_readout(self) -> bool:
+        """Whether the model must have token classes for its read-out."""
+        return False
 
     def validate(self) -> list[str]:
         """Every mistake in the values, as ``key: message``."""

@@ -21,6 +21,11 @@ class CTCConfig(RegularizerConfig):
     ['start_step: expected a number not below 0, found -1']
     """
 
+    @property
+    def needs_readout(self) -> bool:
+        """It scores what the read-out says."""
+        return True
+
     def build(self) -> CTCRegularizer:
         """The regularizer; imports torch."""
         from espnet_otreg.regularizers.ctc_loss import CTCRegularizer

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from espnet_otreg.errors import UserError
 from espnet_otreg.regularizers.base import AlignmentBatch, RegularizerOutput
 
 BLANK = 0
@@ -61,13 +60,7 @@ class CTCRegularizer:
         Raises:
             UserError: if the model has no token read-out.
         """
-        readout = batch.readout
-        if readout is None:
-            raise UserError(
-                "ctc needs the token read-out, and this model has no token classes",
-                "regularizers.ctc",
-                "give the model its classes (stage 5, tokens) or remove ctc",
-            )
+        readout = batch.readout_for("ctc")
         batch = batch.without_padding()
         with torch.autocast(batch.speech.device.type, enabled=False):
             log_probs = readout.log_probs(batch.speech)

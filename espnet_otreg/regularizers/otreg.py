@@ -28,7 +28,8 @@ class OTRegConfig(RegularizerConfig):
         sparsity: of the shares p of a frame's mass: "entropy", "impurity" = 1 - sum p^2, or
             "spread" = 1 - max p.
         anchor: add the anchor embedding as a target for silence.
-        anchor_mass: its share of the mass, in (0, 1); None = that of one token.
+        anchor_mass: its share of the mass, in (0, 1); None = that of one token; "voice_activity" =
+            each utterance's own share of silent frames, by the CTC read-out (``voice_activity``).
         deduplicate: "token_id" keeps each token once; "cosine" also drops a token whose embedding
             is nearer than ``deduplicate_threshold`` to one kept before; "none" keeps all.
         deduplicate_threshold: cosine, used by "cosine" only.
@@ -50,12 +51,17 @@ class OTRegConfig(RegularizerConfig):
     sparsity_weight: float = 0.1
     sparsity: Literal["entropy", "impurity", "spread"] = "entropy"
     anchor: bool = True
-    anchor_mass: float | None = None
+    anchor_mass: float | Literal["voice_activity"] | None = None
     deduplicate: Literal["token_id", "cosine", "none"] = "token_id"
     deduplicate_threshold: float = 0.95
     marginals: Literal["uniform", "norm"] = "uniform"
     source_relaxation: float | None = None
     gradient: Literal["implicit", "unrolled", "envelope"] = "implicit"
+
+    @property
+    def needs_readout(self) -> bool:
+        """Voice activity is read off it."""
+        return self.anchor_mass == "voice_activity"
 
     def validate(self) -> list[str]:
         """Every mistake in the values, as ``key: message``."""
@@ -68,7 +74,7 @@ class OTRegConfig(RegularizerConfig):
             "tolerance": (self.tolerance >= 0, "a number not below 0"),
             "sparsity_weight": (self.sparsity_weight >= 0, "a number not below 0"),
             "anchor_mass": (
-                self.anchor_mass is None or 0 < self.anchor_mass < 1,
+                self.anchor_mass in (None, "voice_activity") or 0 < float(self.anchor_mass) < 1,
                 "a share between 0 and 1",
             ),
             "deduplicate_threshold": (

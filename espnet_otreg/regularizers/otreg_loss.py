@@ -40,6 +40,7 @@ from espnet_otreg.ot import (
 from espnet_otreg.regularizers.base import AlignmentBatch, RegularizerOutput
 from espnet_otreg.regularizers.otreg import OTRegConfig
 from espnet_otreg.regularizers.targets import TargetSet, make_targets, norm_mass
+from espnet_otreg.regularizers.voice_activity import silent_share
 
 _SPARSITY = {"entropy": row_entropy, "impurity": row_impurity, "spread": row_spread}
 
@@ -64,6 +65,10 @@ class OTRegularizer:
     def __init__(self, config: OTRegConfig) -> None:
         self.config = config
 
+    def _anchor_mass(self, batch: AlignmentBatch) -> float | Tensor | None:
+        mass = self.config.anchor_mass
+        return silent_share(batch)[:, None] if isinstance(mass, str) else mass
+
     def align(self, batch: AlignmentBatch) -> TransportAlignment:
         """Transport every utterance's frames to its targets.
 
@@ -76,7 +81,7 @@ class OTRegularizer:
         targets = make_targets(
             batch,
             config.anchor,
-            config.anchor_mass,
+            self._anchor_mass(batch),
             config.deduplicate,
             config.deduplicate_threshold,
             config.marginals,

@@ -93,12 +93,13 @@ def uniform_mass(mask: Tensor) -> Tensor:
 def make_targets(
     batch: AlignmentBatch,
     anchor: bool,
-    anchor_mass: float | None,
+    anchor_mass: float | Tensor | None,
     deduplicate: Literal["token_id", "cosine", "none"],
     deduplicate_threshold: float,
     marginals: Literal["uniform", "norm"],
 ) -> TargetSet:
-    """Collect the targets of a batch; the arguments are the fields of ``OTRegConfig``.
+    """Collect the targets of a batch; the arguments are the fields of ``OTRegConfig``, but that
+    ``anchor_mass`` may be each utterance's own, (B, 1).
 
     The anchor counts as kept first, so that a transcript token equal to it is dropped.
     """
@@ -120,6 +121,6 @@ def make_targets(
         total = tokens.sum(-1, keepdim=True)
         # With no token beside it the anchor takes everything.
         scaled = tokens * ((1 - anchor_mass) / torch.where(total > 0, total, 1))
-        scaled[:, 0] = torch.where(total[:, 0] > 0, anchor_mass, 1.0)
+        scaled[:, :1] = torch.where(total > 0, anchor_mass, 1.0)
         mass = scaled
     return TargetSet(embeddings, ids, mask, mass, anchor)

@@ -24,7 +24,7 @@ ARM_NAMES = {
     "otreg": "OTReg",
     "otreg_ctc": "OTReg + CTC",
     "otreg_sparse": "OTReg, k-sparse",
-    "otreg_voice": "OTReg, anchor mass by voice activity",
+    "otreg_voice": "OTReg, voice activity",
     "ctc_divergence": "CTC + divergence",
     "monge_gap": "Monge gap",
     "multigrained": "multi-grained alignment",

@@ -318,11 +318,11 @@ def parse_slm_config(values: Mapping[str, Any], where: str = "") -> SLMConfig:
     for key in ("train", "freeze"):
         fields[key] = _patterns(values, key, errors)
     compression, readout = fields["compression_conf"], fields["readout_conf"]
-    ctc = (compression and compression.method == "ctc") or any(
-        named.name == "ctc" for named in fields.get("regularizers", ())
+    needed = (compression and compression.method == "ctc") or any(
+        named.config.needs_readout for named in fields.get("regularizers", ())
     )
-    if ctc and readout and not readout.classes:
-        errors.append("readout_conf.classes: missing; ctc needs the token classes of stage 5")
+    if needed and readout and not readout.classes:
+        errors.append("readout_conf.classes: missing; ctc and voice_activity need those of stage 5")
     if errors:
         raise ConfigErrors(errors, where)
     return SLMConfig(**fields)

@@ -67,7 +67,10 @@ def test_optimising_the_speech_brings_every_frame_to_a_target(make_batch):
 
 
 @pytest.mark.parametrize("settings", [{}, {"marginals": "norm"}, {"source_relaxation": 0.5}])
-@pytest.mark.parametrize("anchor", [{"anchor": False}, {}, {"anchor_mass": 0.3}])
+@pytest.mark.parametrize(
+    "anchor",
+    [{"anchor": False}, {}, {"anchor_mass": 0.3}, {"anchor_mass": "voice_activity"}],
+)
 def test_batch_equals_the_mean_of_its_utterances(make_batch, one_of, settings, anchor):
     batch = make_batch(TRANSCRIPTS, FRAMES)
     value, gradient = value_and_gradient(batch, **settings, **anchor)
@@ -126,6 +129,7 @@ def test_permuting_the_frames_permutes_the_gradient(make_batch):
         {},
         {"anchor": False, "deduplicate": "none"},
         {"anchor_mass": 0.4, "marginals": "norm", "deduplicate": "cosine"},
+        {"anchor_mass": "voice_activity"},
         {"source_relaxation": 0.2, "anchor": False},
         {"gradient": "unrolled"},
         {"gradient": "envelope", "sparsity_weight": 0.0},

@@ -87,6 +87,8 @@ def test_mistakes_can_be_collected_with_those_of_other_sections():
         ({"tolerance": -1e-3}, "tolerance"),
         ({"sparsity_weight": -1}, "sparsity_weight"),
         ({"anchor_mass": 1.0}, "anchor_mass: expected a share"),
+        ({"anchor_mass": "voice"}, r"expected float \| 'voice_activity' \| None, found 'voice'"),
+        ({"anchor_mass": "voice_activity", "anchor": False}, "anchor_mass: has no meaning"),
         ({"anchor_mass": 0.3, "anchor": False}, "anchor_mass: has no meaning"),
         ({"deduplicate_threshold": 2.0}, "deduplicate_threshold"),
         ({"source_relaxation": 0.0}, "source_relaxation"),

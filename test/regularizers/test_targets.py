@@ -44,6 +44,15 @@ def test_own_mass_of_the_anchor(make_batch):
     torch.testing.assert_close(targets.mass, expected)
 
 
+def test_each_utterance_may_have_its_own_mass_of_the_anchor(make_batch):
+    batch = make_batch([[3, 5, 3], [], [4]], [6, 6, 6])
+    shares = torch.tensor([[0.4], [0.2], [0.75]])
+    expected = torch.tensor([[0.4, 0.3, 0.3, 0.0], [1.0, 0.0, 0.0, 0.0], [0.75, 0.25, 0.0, 0.0]])
+    torch.testing.assert_close(targets_of(batch, anchor_mass=shares).mass, expected)
+    equal = targets_of(batch, anchor_mass=torch.full((3, 1), 0.4)).mass
+    assert torch.equal(equal, targets_of(batch, anchor_mass=0.4).mass)
+
+
 @pytest.mark.parametrize("anchor_mass", [None, 0.4])
 def test_norm_mass_follows_the_norms(make_batch, table, anchor_mass):
     targets = targets_of(make_batch([[3, 5]], [6]), anchor_mass=anchor_mass, marginals="norm")
