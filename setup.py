@@ -35,10 +35,14 @@ REQUIREMENTS = [
 REPORT = ["matplotlib>=3.10,<4"]
 # These read the Italian out-of-domain sets.
 SPEECH_SYNTHESIS = ["py-nanotts>=0.1.1,<0.2", "espeakng-loader>=0.2.4,<0.3"]
+# torch brings it where it is built for CUDA; without it transport runs in plain torch.
+TRITON = ["triton>=3.6,<4"]
 EXTRAS = {
     "report": REPORT,
     "demo": REPORT + SPEECH_SYNTHESIS,
+    "cuda": TRITON,
     "test": [
+        *TRITON,
         *SPEECH_SYNTHESIS,
         "pytest>=9,<10",
         "pytest-timeout>=2.4,<3",

@@ -64,7 +64,9 @@ def test_the_version_and_the_requirements_come_from_one_place(wheel: Path) -> No
 
     (described,) = metadata.distributions(name="espnet_otreg", path=[str(wheel)])
     assert described.version == espnet_otreg.__version__
-    assert set(described.metadata.get_all("Provides-Extra")) == {"demo", "report", "test"}
+    assert set(described.metadata.get_all("Provides-Extra")) == {
+        "cuda", "demo", "report", "test",
+    }  # fmt: skip
     assert SpecifierSet(described.metadata["Requires-Python"]) == SpecifierSet(">=3.12,<3.14")
     for text in described.requires or []:
         symbols = {specifier.operator for specifier in Requirement(text).specifier}
@@ -128,7 +130,7 @@ def distribution_names(extras: set[str]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("directory", "extras"), [("espnet_otreg", {"demo", "report"}), ("test", {"test"})]
+    ("directory", "extras"), [("espnet_otreg", {"demo", "report", "cuda"}), ("test", {"test"})]
 )
 def test_whatever_is_imported_is_required(directory: str, extras: set[str]) -> None:
     providers = metadata.packages_distributions()

@@ -2,7 +2,7 @@
 
 Cost -> plan: :func:`cosine_cost`, :func:`sinkhorn` or :func:`sparse_transport`, then what is read
 off a plan. Between point clouds: :func:`sinkhorn_divergence`; of a map: :func:`monge_gap`. The
-package imports torch and the standard library only.
+package imports torch and the standard library only, and Triton on a GPU if it is there.
 """
 
 from espnet_otreg.ot.alignment import Span, hard_alignment, monotonic_alignment, spans

@@ -124,7 +124,7 @@ class RegularizerConfig:
 
     @property
     def needs_readout(self) -> bool:
-        """Whether the model must have token classes for its read-out."""
+        """Whether the model must have token classes; without it the read-out may not be trained."""
         return False
 
     def validate(self) -> list[str]:

@@ -86,6 +86,16 @@ def select_trainable(model: nn.Module, train: tuple[str, ...], freeze: tuple[str
                 names[name].requires_grad_(value)
 
 
+def _readout_learns(config: SLMConfig) -> bool:
+    """Whether any loss reaches the read-out's scale: several processes refuse to train a parameter
+    that none reaches."""
+    compression = config.compression_conf
+    posterior = compression.method == "ctc" and compression.values == "posterior"
+    return (posterior and config.model_conf.cross_entropy_weight > 0) or any(
+        named.config.needs_readout and named.config.weight > 0 for named in config.regularizers
+    )
+
+
 def build_model(config: SLMConfig) -> SpokenLanguageModel:
     """Build the model; all sizes are read from its parts.
 
@@ -117,6 +127,8 @@ def build_model(config: SLMConfig) -> SpokenLanguageModel:
         frame_seconds_of(encoder, frontend),
     )
     select_trainable(model, config.train, config.freeze)
+    if model.readout is not None and not _readout_learns(config):
+        model.readout.requires_grad_(False)
     return model
 
 

@@ -7,13 +7,14 @@ import re
 import subprocess
 import sys
 import warnings
+from functools import partial
 
 import pytest
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from triton_interpreter import agrees, iterate, triton_interpreter
+from triton_interpreter import agrees, iterate_in, triton_interpreter
 
 from espnet_otreg.ot import fused, fused_kernel, row_entropy, sinkhorn
 from espnet_otreg.ot.implicit import plan_of
@@ -35,7 +36,7 @@ def interpreter():
 @pytest.fixture(params=[False, True], ids=["resident", "streaming"])
 def iterate_fused(interpreter, request):
     """``espnet_otreg.ot.fused.iterate_fused``, interpreted, by each of its two kernels."""
-    return lambda *arguments: interpreter.submit(iterate, request.param, *arguments).result()
+    return partial(iterate_in, interpreter, request.param)
 
 
 def both_precisions(cost, *masks_and_masses):
@@ -75,7 +76,7 @@ def compare(iterate_fused, low, high, epsilon=0.1, damping=EXACT, iterations=7, 
     return found
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 1), (1, 20), (9, 4), (37, 20), (64, 32)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (3, 1), (1, 20), (37, 20)], ids=str)
 def test_equals_the_log_domain(iterate_fused, random_cost, size):
     compare(iterate_fused, *both_precisions(random_cost(2, *size)))
     compare(iterate_fused, *both_precisions(random_cost(1, *size)), iterations=1)
@@ -84,11 +85,7 @@ def test_equals_the_log_domain(iterate_fused, random_cost, size):
 @pytest.mark.parametrize("size", [(150, 130), (7, 1100)], ids=str)
 def test_larger_matrices_are_streamed(interpreter, random_cost, size):
     low, high = both_precisions(random_cost(1, *size))
-
-    def iterate_by_choice(*arguments):
-        return interpreter.submit(iterate, False, *arguments).result()
-
-    compare(iterate_by_choice, low, high, iterations=2)
+    compare(partial(iterate_in, interpreter, False), low, high, iterations=2)
 
 
 @pytest.mark.parametrize("damping", [(0.75, 1.0), (1.0, 0.8), (0.75, 0.5)], ids=str)
@@ -96,12 +93,21 @@ def test_relaxed_marginals(iterate_fused, random_cost, damping):
     compare(iterate_fused, *both_precisions(random_cost(2, 9, 4)), damping=damping)
 
 
-@pytest.mark.parametrize(("epsilon", "factor"), [(0.05, 1), (0.02, 1), (0.002, 1), (0.1, 20)])
-@pytest.mark.parametrize("damping", [EXACT, (0.75, 1.0)], ids=str)
+@pytest.mark.parametrize(
+    ("epsilon", "factor", "damping"),
+    [
+        (0.05, 1, EXACT),
+        (0.02, 1, EXACT),
+        (0.002, 1, EXACT),
+        (0.1, 20, EXACT),
+        (0.002, 1, (0.75, 1.0)),
+        (0.1, 20, (1.0, 0.8)),
+    ],
+)
 def test_small_epsilon_and_large_costs(iterate_fused, random_cost, epsilon, factor, damping):
     low, high = both_precisions(factor * random_cost(1, 20, 9))
     # Costs / epsilon are 650 and 260 at most, which float32 has to 3e-5 and 1.5e-5.
-    compare(iterate_fused, low, high, epsilon, damping, iterations=12)
+    compare(iterate_fused, low, high, epsilon, damping, iterations=9)
 
 
 @pytest.mark.parametrize("damping", [EXACT, (0.75, 1.0), (0.1, 0.5)], ids=str)
@@ -140,34 +146,31 @@ def test_costs_and_starts_of_any_layout(iterate_fused, random_cost):
     compare(iterate_fused, low.turned(), high.turned())  # and `compare` gives an expanded start
 
 
-@pytest.mark.parametrize("damping", [EXACT, (0.75, 1.0)], ids=str)
+@pytest.mark.parametrize("damping", [EXACT, (0.75, 0.8)], ids=str)
 def test_each_problem_stops_by_itself(iterate_fused, random_cost, damping):
-    cost = torch.cat([random_cost(2, 9, 4), 20 * random_cost(1, 9, 4, seed=1)])
+    cost = torch.cat([random_cost(1, 9, 4), 20 * random_cost(1, 9, 4, seed=1)])
     low, high = both_precisions(cost)
-    arguments = (0.1, damping, torch.zeros(3, 4), 23, 1e-2)
-    found = iterate_fused(low, *arguments)
-    expected = iterate_in_kernel_domain(high, 0.1, damping, arguments[2].double(), 23, 1e-2)
-    assert found.iterations.tolist() == expected.iterations.tolist()
-    assert found.iterations[0] % 5 == 0 and found.iterations[2] == 23
-    assert ((found.residual <= 1e-2) == torch.tensor([True, True, False])).all()
-    for name in ("u", "v", "residual"):
-        torch.testing.assert_close(
-            getattr(found, name).double(), getattr(expected, name), rtol=0, atol=1e-4
-        )
-    for b in range(3):
-        mine = torch.arange(3) == b
-        alone = iterate_fused(low.select(mine), 0.1, damping, torch.zeros(1, 4), 23, 1e-2)
-        for name in ("u", "v", "residual", "iterations"):
-            assert torch.equal(getattr(alone, name)[0], getattr(found, name)[b]), name
+    found = iterate_fused(low, 0.1, damping, torch.zeros(2, 4), 13, 0.02)
+    expected = iterate_in_kernel_domain(high, 0.1, damping, torch.zeros(2, 4).double(), 13, 0.02)
+    assert found.iterations.tolist() == expected.iterations.tolist() == [10, 13]
+    assert (found.residual <= 0.02).tolist() == [True, False]
+    names = ("u", "v", "residual", "iterations")
+    for name in names:
+        mine, others = getattr(found, name).double(), getattr(expected, name).double()
+        torch.testing.assert_close(mine, others, rtol=0, atol=1e-4)
+    first = low.select(torch.tensor([True, False]))
+    alone = iterate_fused(first, 0.1, damping, torch.zeros(1, 4), 13, 0.02)
+    for name in names:
+        assert torch.equal(getattr(alone, name)[0], getattr(found, name)[0]), name
 
 
 def test_nan_stays_in_its_problem_and_ends(iterate_fused, random_cost):
     cost = random_cost(2, 5, 4)
     cost[0, 0, 0] = torch.nan
     low, _ = both_precisions(cost)
-    found = iterate_fused(low, 0.1, EXACT, torch.zeros(2, 4), 12, 1e-2)
-    assert found.residual[0].isnan() and found.residual[1] <= 1e-2
-    assert found.iterations.tolist() == [12, 5]
+    found = iterate_fused(low, 0.1, EXACT, torch.zeros(2, 4), 7, 0.1)
+    assert found.residual[0].isnan() and found.residual[1] <= 0.1
+    assert found.iterations.tolist() == [7, 5]
 
 
 @pytest.mark.parametrize("gradient", ["implicit", "envelope"])

@@ -73,7 +73,7 @@ def _loss_and_gradients(
     )
     nll = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
     loss = nll[utterance == own].sum()
-    alignment = model._alignment(embeddings, batch["text"], batch["text"] != -1)
+    alignment = model.alignment_batch(embeddings, batch["text"], batch["text"] != -1)
     for named in model.config.regularizers:
         # Mean over utterances times their number, less all others' = this utterance's own value.
         keep = torch.arange(len(texts)) != own
@@ -163,6 +163,26 @@ def test_weight_zero_is_plain_sft_bit_for_bit(
     if value == "as it is":
         loud = _train(build(regularizers=[{"otreg": {"weight": 0.3}}]), 20)
         assert any(not torch.equal(plain[0][key], loud[0][key]) for key in plain[0])
+
+
+@pytest.mark.parametrize(
+    ("regularizers", "values", "scale_learns"),
+    [
+        ([], "frames", False),
+        ([{"otreg": {"weight": 0.3}}, {"ctc": {"weight": 0.0}}], "frames", False),
+        ([{"ctc": {"weight": 0.3}}], "frames", True),
+        ([], "posterior", True),
+    ],
+)
+def test_every_trainable_parameter_gets_a_gradient(
+    build: Build, regularizers: list, values: str, scale_learns: bool
+) -> None:
+    model = build(regularizers=regularizers, compression_conf={"method": "ctc", "values": values})
+    loss, _, _ = model.train()(**_batch(_features(8, 26, 11), TEXTS))
+    loss.backward()
+    trainable = {n: p.grad is not None for n, p in model.named_parameters() if p.requires_grad}
+    assert all(trainable.values())  # else training stops in several processes
+    assert ("readout.log_scale" in trainable) == scale_learns
 
 
 def test_the_projector_of_the_start_is_kept_and_leaves_no_trace(build: Build) -> None:

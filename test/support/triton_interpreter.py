@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ import torch
 
 from espnet_otreg.ot import fused
 from espnet_otreg.ot.log_domain import Iterate
+from espnet_otreg.ot.problem import TransportProblem
 
 _RESIDENT = fused._RESIDENT
 
 
 @contextmanager
 def triton_interpreter() -> Iterator[ProcessPoolExecutor]:
-    """A process for :func:`iterate` and :func:`agrees`."""
+    """A process for :func:`iterate`, by way of :func:`iterate_in`, and for :func:`agrees`."""
     os.environ["TRITON_INTERPRET"] = "1"
     try:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
@@ -39,6 +41,14 @@ def iterate(streaming: bool, *arguments: Any) -> Iterate:
     fused._RESIDENT = 0 if streaming else _RESIDENT
     with np.errstate(all="ignore"):  # exp(-inf) and NaN are meant
         return fused.iterate_fused(*arguments)
+
+
+def iterate_in(
+    process: ProcessPoolExecutor, streaming: bool, problem: TransportProblem, *arguments: Any
+) -> Iterate:
+    """The same in a process of :func:`triton_interpreter`, which no gradient can cross."""
+    parts = (getattr(problem, field.name).detach() for field in fields(problem))
+    return process.submit(iterate, streaming, TransportProblem(*parts), *arguments).result()
 
 
 def agrees() -> bool:
