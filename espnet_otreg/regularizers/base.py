@@ -6,6 +6,7 @@ Nothing here imports torch: configurations are checked before anything heavy is 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -129,13 +130,26 @@ class RegularizerConfig:
 
     def validate(self) -> list[str]:
         """Every mistake in the values, as ``key: message``."""
-        errors = []
-        if not (self.weight >= 0 and math.isfinite(self.weight)):
-            errors.append(f"weight: expected a number not below 0, found {self.weight}")
-        for name in ("start_step", "warmup_steps"):
-            if getattr(self, name) < 0:
-                errors.append(f"{name}: expected a number not below 0, found {getattr(self, name)}")
-        return errors
+        number = "a number not below 0"
+        return self.unmet(
+            {
+                "weight": (self.weight >= 0 and math.isfinite(self.weight), number),
+                "start_step": (self.start_step >= 0, number),
+                "warmup_steps": (self.warmup_steps >= 0, number),
+            }
+        )
+
+    def unmet(self, wanted: Mapping[str, tuple[bool, str]]) -> list[str]:
+        """``key: message`` for each ``{key: (fits, what is expected)}`` that does not fit.
+
+        >>> RegularizerConfig().unmet({"weight": (False, "less"), "start_step": (True, "more")})
+        ['weight: expected less, found 0.3']
+        """
+        return [
+            f"{key}: expected {expected}, found {getattr(self, key)}"
+            for key, (fits, expected) in wanted.items()
+            if not fits
+        ]
 
     def build(self) -> Regularizer:
         """The regularizer itself; whatever is slow to import is imported here."""

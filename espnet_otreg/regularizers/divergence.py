@@ -38,17 +38,13 @@ class DivergenceConfig(RegularizerConfig):
 
     def validate(self) -> list[str]:
         """Every mistake in the values, as ``key: message``."""
-        errors = super().validate()
         wanted = {
             "blur": (self.blur > 0, "a positive number"),
             "position_weight": (self.position_weight >= 0, "a number not below 0"),
             "max_iterations": (self.max_iterations > ANNEALING, f"more than {ANNEALING}"),
             "tolerance": (self.tolerance >= 0, "a number not below 0"),
         }
-        for key, (fits, expected) in wanted.items():
-            if not fits:
-                errors.append(f"{key}: expected {expected}, found {getattr(self, key)}")
-        return errors
+        return super().validate() + self.unmet(wanted)
 
     def build(self) -> DivergenceRegularizer:
         """The regularizer; imports torch."""

@@ -42,7 +42,6 @@ class MongeGapConfig(RegularizerConfig):
 
     def validate(self) -> list[str]:
         """Every mistake in the values, as ``key: message``."""
-        errors = super().validate()
         wanted = {
             "gap_weight": (self.gap_weight >= 0, "a number not below 0"),
             "fitting_epsilon": (self.fitting_epsilon > 0, "a positive number"),
@@ -52,10 +51,7 @@ class MongeGapConfig(RegularizerConfig):
             "max_iterations": (self.max_iterations > ANNEALING, f"more than {ANNEALING}"),
             "tolerance": (self.tolerance >= 0, "a number not below 0"),
         }
-        for key, (fits, expected) in wanted.items():
-            if not fits:
-                errors.append(f"{key}: expected {expected}, found {getattr(self, key)}")
-        return errors
+        return super().validate() + self.unmet(wanted)
 
     def build(self) -> MongeGapRegularizer:
         """The regularizer; imports torch."""

@@ -61,7 +61,6 @@ class MultigrainedConfig(RegularizerConfig):
 
     def validate(self) -> list[str]:
         """Every mistake in the values, as ``key: message``."""
-        errors = super().validate()
         weights = ("token_weight", "segment_weight", "utterance_weight")
         wanted = {
             **{
@@ -77,9 +76,7 @@ class MultigrainedConfig(RegularizerConfig):
                 "a share between 0 and 1",
             ),
         }
-        for key, (fits, expected) in wanted.items():
-            if not fits:
-                errors.append(f"{key}: expected {expected}, found {getattr(self, key)}")
+        errors = super().validate() + self.unmet(wanted)
         if not self.level_weights:
             errors.append(f"{', '.join(weights)}: all are 0; give one of them a weight")
         if self.anchor_mass is not None and not self.anchor:

@@ -65,7 +65,6 @@ class OTRegConfig(RegularizerConfig):
 
     def validate(self) -> list[str]:
         """Every mistake in the values, as ``key: message``."""
-        errors = super().validate()
         wanted = {
             "epsilon": (self.epsilon > 0, "a positive number"),
             "max_nonzeros": (self.max_nonzeros >= 1, "at least 1"),
@@ -86,9 +85,7 @@ class OTRegConfig(RegularizerConfig):
                 "a positive number",
             ),
         }
-        for key, (fits, expected) in wanted.items():
-            if not fits:
-                errors.append(f"{key}: expected {expected}, found {getattr(self, key)}")
+        errors = super().validate() + self.unmet(wanted)
         if self.anchor_mass is not None and not self.anchor:
             errors.append("anchor_mass: has no meaning with 'anchor: false'")
         if self.plan == "sparse" and self.source_relaxation is not None:
