@@ -24,8 +24,10 @@ _THREADS_PER_WARP = 32
 _SMALLEST = 16
 # A tile of a larger matrix: entries summed, and entries kept with a thread for each.
 _TILE = (32, 128)
-# The smallest sizes, more or less, that try both kernels with all their loops.
+# The smallest sizes, more or less, that try both kernels with all their loops, and a tolerance that
+# one of the three problems has not reached when it is looked at first.
 _TRIALS = ((2, 20, 9), (1, 150, 130))
+_TRIAL_TOLERANCE = 0.01
 
 
 def _padded(size: int) -> int:
@@ -35,11 +37,15 @@ def _padded(size: int) -> int:
 def _agrees(shape: tuple[int, int, int], device: torch.device) -> bool:
     """Whether both ways lead to the same potentials of one trial batch (B, S, T)."""
     cost = torch.arange(torch.Size(shape).numel(), device=device).view(shape).sin().abs()
-    problem = make_problem(cost, None, None, None, None, exact=False)
-    trial = (problem, 0.1, (1.0, 0.8), torch.zeros_like(problem.target), 2 * LOOK_EVERY, 1e-3)
-    found, expected = iterate_fused(*trial), iterate_in_kernel_domain(*trial)
+    states = []
+    # PyTorch in float64, which no setting of its float32 products changes.
+    for dtype, way in ((torch.float32, iterate_fused), (torch.float64, iterate_in_kernel_domain)):
+        problem = make_problem(cost.to(dtype), None, None, None, None, exact=False)
+        start = torch.zeros_like(problem.target)
+        states.append(way(problem, 0.1, (1.0, 0.8), start, 2 * LOOK_EVERY, _TRIAL_TOLERANCE))
+    found, expected = states
     return torch.equal(found.iterations, expected.iterations) and all(
-        torch.allclose(getattr(found, name), getattr(expected, name), rtol=0, atol=1e-4)
+        torch.allclose(getattr(found, name).double(), getattr(expected, name), rtol=0, atol=1e-4)
         for name in ("u", "v", "residual")
     )
 

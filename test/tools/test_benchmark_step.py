@@ -16,13 +16,14 @@ from scipy.stats import binom
 from tiny_training import make_tiny_training
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.files import read_json
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "egs2/mini_multi/slm1/conf/mini"
 ARMS = sorted(
     path.stem
     for path in CONF.glob("*.yaml")
-    if path.stem != "pretrain" and "regularizers" in yaml.safe_load(path.read_text())
+    if not path.stem.startswith("pretrain") and "regularizers" in yaml.safe_load(path.read_text())
 )
 
 
@@ -67,22 +68,28 @@ def sft(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_one_table_has_the_control_and_every_arm(run_tool: Callable[..., str], sft: Path) -> None:
+def test_one_table_has_the_control_and_every_arm(
+    run_tool: Callable[..., str], sft: Path, tmp_path: Path
+) -> None:
     before = sorted(sft.rglob("*"))
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in run_tool("--model", sft, "--rounds", 2).splitlines()
+        for line in run_tool(
+            "--model", sft, "--rounds", 2, "--json", tmp_path / "times.json"
+        ).splitlines()
         if line.startswith("| ")
     ]
     rows = {row[0]: row[1:] for row in cells[1:]}
     assert set(ARMS) >= {"otreg", "otreg_ctc"} and sorted(rows) == sorted(["control", *ARMS])
-    assert float(rows["control"][0]) > 0 and set(rows["control"][1:]) == {"–"}
+    assert float(rows["control"][0]) > 0 and set(rows["control"][1:]) == {"-"}
     for arm in ARMS:
         step, ratio, interval, _, alone, share = rows[arm]
         low, high = map(float, interval.split(" to "))
         assert 0 < low <= float(ratio) <= high and float(step) > 0
         # A regularizer that was left out would take some microseconds.
         assert float(alone) >= 0.1 and float(share) > 0
+    figures = read_json(tmp_path / "times.json")["arms"]
+    assert {arm: f"{figures[arm]['ratio']:.3f}" for arm in ARMS} == {a: rows[a][1] for a in ARMS}
     assert sorted(sft.rglob("*")) == before
 
 
