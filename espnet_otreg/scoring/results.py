@@ -238,7 +238,7 @@ def _difference_table(comparison: Comparison, differences: Sequence[Difference])
         f"{primary.measure_name}, {comparison.b} minus {comparison.a}, in points "
         f"({comparison.normalizer})",
         (
-            *("test set", comparison.a, comparison.b, "difference", "95 % interval", "p", "Holm p"),
+            *("test set", comparison.a, comparison.b, "points", "95 % interval", "p", "Holm p"),
             *("matched-pairs Z (p)", "detectable", "verdict"),
         ),
         tuple(lines),
