@@ -18,16 +18,23 @@ def main() -> None:
     parser.add_argument("--config", type=Path, help="YAML file of TextLLMSettings")
     parser.add_argument("--output", type=Path, required=True, help="Hugging Face directory to make")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--check", action="store_true", help="check configuration and languages, and end"
+    )
     args = parser.parse_args()
-    from espnet_otreg.slm.text_llm.settings import read_settings
+    from espnet_otreg.slm.text_llm.settings import check_languages, read_settings
 
     settings = read_settings(args.config)
     from espnet_otreg.data.kaldi_dir import read_table
+
+    languages = read_table(args.data_dir / "utt2lang")
+    if args.check:
+        check_languages(languages.values(), settings)
+        return
     from espnet_otreg.slm.text_llm.corpus import read_corpus
     from espnet_otreg.slm.text_llm.settings import Sentence
     from espnet_otreg.slm.text_llm.training import train_text_llm
 
-    languages = read_table(args.data_dir / "utt2lang")
     texts = read_table(args.data_dir / "text")
     transcripts = [Sentence(text, languages[key]) for key, text in texts.items()]
     if not args.corpus:

@@ -152,6 +152,18 @@ def test_a_killed_training_goes_on_and_learns(tmp_path: Path) -> None:
     assert float(again.stdout.split("cross-entropy ")[-1]) < 3.0  # a guess costs log(32) = 3.47
 
 
+def test_the_check_finds_a_language_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "utt2lang").write_text("a it\nb de\n", encoding="utf-8")
+    command = [sys.executable, "-m", "espnet_otreg.bin.train_text_llm", "--check"]
+    command += ["--data_dir", str(tmp_path), "--output", str(tmp_path / "llm")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the small LLM of stage 4: languages without a token: de;")
+    (tmp_path / "utt2lang").write_text("a it\n", encoding="utf-8")
+    assert subprocess.run(command, check=False).returncode == 0
+    assert not (tmp_path / "llm").exists()
+
+
 def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="languages without a token: xx"):
         train_text_llm([Sentence("a b", "xx")], {}, SETTINGS, tmp_path / "llm")

@@ -34,6 +34,11 @@ stage_format() {
       -- launch train_cmd "${raw}/log/format_${set}.log" \
       python -m espnet_otreg.bin.format_data "${args[@]}"
   done
+  if [[ "${llm}" == train ]]; then
+    # What stage 4 would find wrong after all features have been made.
+    run python -m espnet_otreg.bin.train_text_llm --check --config "${conf}/llm.yaml" \
+      --data_dir "${raw}/${train_set}" --output "${llm_dir}"
+  fi
 }
 
 # Encode every set once with the frozen speech encoder.

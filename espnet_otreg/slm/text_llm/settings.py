@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from espnet_otreg.config import parse_config
-from espnet_otreg.errors import ConfigErrors
+from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.slm.train_config import read_yaml
 
 
@@ -89,3 +90,21 @@ def read_settings(path: Path | None) -> TextLLMSettings:
     if settings is None:
         raise ConfigErrors(errors, str(path))
     return settings
+
+
+def check_languages(languages: Iterable[str], settings: TextLLMSettings) -> None:
+    """Make sure that the LLM will know every language of the transcripts.
+
+    Raises:
+        UserError: if it will not, or if there is none.
+
+    >>> check_languages(["it", "it"], TextLLMSettings())
+    """
+    found = set(languages)
+    unknown = sorted(found - set(settings.languages))
+    if not found or unknown:
+        raise UserError(
+            f"languages without a token: {' '.join(unknown)}" if found else "no transcripts",
+            "the small LLM of stage 4",
+            "add them to 'languages' in conf/PRESET/llm.yaml, or name another LLM with --llm",
+        )

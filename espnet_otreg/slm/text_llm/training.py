@@ -13,11 +13,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from espnet_otreg.errors import UserError
 from espnet_otreg.files import lock_directory
 from espnet_otreg.progress import Progress
 from espnet_otreg.slm.text_llm.batches import BatchMaker
-from espnet_otreg.slm.text_llm.settings import Sentence, TextLLMSettings
+from espnet_otreg.slm.text_llm.settings import Sentence, TextLLMSettings, check_languages
 from espnet_otreg.slm.text_llm.tokenizer import (
     BOS_ID,
     EOS_ID,
@@ -183,14 +182,7 @@ def train_text_llm(
     Raises:
         UserError: if there are no transcripts or a language is unknown.
     """
-    unknown = sorted({sentence.language for sentence in transcripts} - set(settings.languages))
-    if not transcripts or unknown:
-        what = f"languages without a token: {' '.join(unknown)}" if unknown else "no transcripts"
-        raise UserError(
-            what,
-            str(directory),
-            "add them to 'languages' in conf/PRESET/llm.yaml, or name another LLM with --llm",
-        )
+    check_languages((sentence.language for sentence in transcripts), settings)
     if (directory / "config.json").is_file():
         return
     work = directory.with_name(f"{directory.name}.partial")
