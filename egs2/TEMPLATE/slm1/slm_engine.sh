@@ -130,7 +130,7 @@ stage_number() {
 }
 
 run_stage() { # run_stage NUMBER
-  local number=$1 started=${SECONDS} next=""
+  local number=$1 started=${SECONDS} next="" logs
   stage_name=${stages[number - 1]} stage_logs=() stage_idle=true
   log_line "stage ${number} ${stage_name}"
   "stage_${stage_name}"
@@ -142,8 +142,12 @@ run_stage() { # run_stage NUMBER
   elif ${stage_idle}; then
     log_line "stage ${number} ${stage_name}: up to date${next}"
   else
+    logs=${stage_logs[*]:0:2}
+    if ((${#stage_logs[@]} > 2)); then
+      logs+=" and $((${#stage_logs[@]} - 2)) more"
+    fi
     log_line "stage ${number} ${stage_name}: done in $((SECONDS - started)) s;" \
-      "log: ${stage_logs[*]:-none}${next}"
+      "log: ${logs:-none}${next}"
   fi
 }
 
