@@ -1,13 +1,32 @@
-"""Tiny random Whisper models, made from a configuration, for every test that needs one."""
+"""What tests of several folders share: tiny models and trainings, and a process to run commands."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bad_input import ForkServer
+from tiny_training import TinyTraining, make_tiny_training
 
 _LANGUAGES = ("en", "es", "fr", "it", "ru")
+
+
+@pytest.fixture(scope="session")
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """fork_server(name, ...): run a command that needs PyTorch and ESPnet."""
+    server = ForkServer(tmp_path_factory.mktemp("fork_server"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def tiny_training(
+    fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
+) -> TinyTraining:
+    """Everything that a training reads, made once."""
+    return make_tiny_training(tmp_path_factory.mktemp("training"), fork_server)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from bad_input import ForkServer
-from tiny_training import TinyTraining, make_tiny_training
+from tiny_training import TinyTraining
 
 MakeDir = Callable[..., Path]
 
@@ -70,28 +70,14 @@ def full_disk(tmp_path: Path) -> Iterator[FullDisk]:
 
 
 @pytest.fixture(scope="session")
-def torch_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    """torch_command(name, ...): run a command that needs PyTorch and ESPnet."""
-    server = ForkServer(tmp_path_factory.mktemp("fork_server"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def tiny_training(tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
-    """Everything that a training reads, made once."""
-    return make_tiny_training(tmp_path_factory.mktemp("training"))
-
-
-@pytest.fixture(scope="session")
 def trained(
     tiny_training: TinyTraining,
-    torch_command: ForkServer,
+    fork_server: ForkServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A model trained for two epochs."""
     directory = tmp_path_factory.mktemp("trained") / "exp"
     words = tiny_training.command(directory, "--max_epoch", "2")[3:]
-    done = torch_command("slm_train", *words)
+    done = fork_server("slm_train", *words)
     assert done.status == 0, done.stderr
     return directory

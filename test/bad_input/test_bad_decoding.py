@@ -31,7 +31,7 @@ def own(tiny_training: TinyTraining, trained: Path, tmp_path: Path) -> TinyTrain
 
 
 @pytest.fixture
-def decode(own: TinyTraining, torch_command: ForkServer) -> Decode:
+def decode(own: TinyTraining, fork_server: ForkServer) -> Decode:
     """decode(options): decode valid with the model."""
 
     def run(*options: object) -> Outcome:
@@ -42,7 +42,7 @@ def decode(own: TinyTraining, torch_command: ForkServer) -> Decode:
             "--modes": "ctc",
         }
         words.update(zip(options[::2], options[1::2], strict=True))
-        return torch_command("slm_decode", *(w for pair in words.items() for w in pair))
+        return fork_server("slm_decode", *(w for pair in words.items() for w in pair))
 
     return run
 
@@ -147,16 +147,16 @@ def test_recordings_that_cannot_be_transcribed(own: TinyTraining, tmp_path: Path
 
 
 def test_a_model_that_cannot_transcribe_or_be_packed(
-    own: TinyTraining, torch_command: ForkServer, tmp_path: Path
+    own: TinyTraining, fork_server: ForkServer, tmp_path: Path
 ) -> None:
     soundfile.write(tmp_path / "a.wav", noise(0.5), 16000)
     words = ("--model_dir", own.root / "model")
     with nothing_written(tmp_path):
-        done = torch_command("slm_transcribe", tmp_path / "a.wav", *words, "--language", "it")
+        done = fork_server("slm_transcribe", tmp_path / "a.wav", *words, "--language", "it")
         assert_refused(done, own.root / "model", "which encoder made the features")
-        done = torch_command(
+        done = fork_server(
             "slm_pack", "--model_dir", tmp_path / "valid", "--output", tmp_path / "p"
         )
         assert_refused(done, tmp_path / "valid", "no config.yaml here")
-        done = torch_command("slm_pack", *words, "--output", tmp_path / "valid")
+        done = fork_server("slm_pack", *words, "--output", tmp_path / "valid")
         assert_refused(done, tmp_path / "valid", "something else is there")

@@ -77,13 +77,13 @@ def test_models_that_cannot_be_fetched(forged: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def extract(torch_command: ForkServer, make_data_dir: MakeDir, tmp_path: Path) -> Callable:
+def extract(fork_server: ForkServer, make_data_dir: MakeDir, tmp_path: Path) -> Callable:
     """extract(model): stage 3 on the own data directory."""
     data = make_data_dir()
 
     def run(model: object, *options: object) -> Outcome:
         words = ("--data", data, "--output", tmp_path / "features", "--model", model, *options)
-        return torch_command("extract_features", *words)
+        return fork_server("extract_features", *words)
 
     return run
 
@@ -127,7 +127,7 @@ def test_recordings_that_cannot_be_encoded(
 
 
 def test_llms_that_are_none(
-    tiny_training: TinyTraining, torch_command: ForkServer, tmp_path: Path
+    tiny_training: TinyTraining, fork_server: ForkServer, tmp_path: Path
 ) -> None:
     words = tiny_training.command(tmp_path / "exp", "--max_epoch", "1")[3:]
     (tmp_path / "empty").mkdir()
@@ -145,5 +145,5 @@ def test_llms_that_are_none(
             (broken, "no causal LLM could be loaded"),
             (untied, "the LLM's pad token is missing or equals BOS or EOS"),
         ):
-            done = torch_command("slm_train", *words, "--llm_conf", f"model={model}")
+            done = fork_server("slm_train", *words, "--llm_conf", f"model={model}")
             assert_refused(done, model, says)

@@ -30,12 +30,12 @@ def own(tiny_training: TinyTraining, tmp_path: Path) -> TinyTraining:
 
 
 @pytest.fixture
-def train(own: TinyTraining, torch_command: ForkServer, tmp_path: Path) -> Train:
+def train(own: TinyTraining, fork_server: ForkServer, tmp_path: Path) -> Train:
     """train(options, config): train ``own`` into tmp_path/exp."""
 
     def run(*options: object, config: dict[str, Any] | None = None, **limits: int) -> Outcome:
         words = own.command(tmp_path / "exp", "--max_epoch", "1", *options, config=config)
-        return torch_command("slm_train", *words[3:], **limits)
+        return fork_server("slm_train", *words[3:], **limits)
 
     return run
 
@@ -83,16 +83,16 @@ def test_mistakes_in_the_yaml_file(
         assert_refused(train(config=config), tmp_path / "exp.yaml", "1 configuration error", *says)
 
 
-def test_no_yaml_at_all(torch_command: ForkServer, tmp_path: Path) -> None:
+def test_no_yaml_at_all(fork_server: ForkServer, tmp_path: Path) -> None:
     path = tmp_path / "train.yaml"
     with nothing_written(tmp_path, but=["/train.yaml"]):
-        done = torch_command("slm_train", "--config", path, "--output_dir", tmp_path / "exp")
+        done = fork_server("slm_train", "--config", path, "--output_dir", tmp_path / "exp")
         assert_refused(done, path, "no such configuration")
         path.write_text("optim: adamw\nbatch_size: [8\n")
-        done = torch_command("slm_train", "--config", path, "--output_dir", tmp_path / "exp")
+        done = fork_server("slm_train", "--config", path, "--output_dir", tmp_path / "exp")
         assert_refused(done, f"{path}:3", "not valid YAML")
         path.write_text("just words\n")
-        done = torch_command("slm_train", "--config", path, "--output_dir", tmp_path / "exp")
+        done = fork_server("slm_train", "--config", path, "--output_dir", tmp_path / "exp")
         assert_refused(done, path, "expected keys and values")
 
 
@@ -156,13 +156,13 @@ def test_faults_of_the_data(
 
 
 def test_training_without_transcripts(
-    own: TinyTraining, torch_command: ForkServer, tmp_path: Path
+    own: TinyTraining, fork_server: ForkServer, tmp_path: Path
 ) -> None:
     words = own.command(tmp_path / "exp", "--max_epoch", "1")[3:]
     place = words.index(f"{own.root}/train/text,text,text")
     del words[place - 1 : place + 1]
     with nothing_written(tmp_path):
-        done = torch_command("slm_train", *words)
+        done = fork_server("slm_train", *words)
         assert_refused(done, "--train_data_path_and_name_and_type: no data named 'text'")
 
 

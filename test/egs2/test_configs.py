@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from bad_input import ForkServer
-from tiny_training import TinyTraining, make_tiny_training
+from tiny_training import TinyTraining
 
 CONF = Path(__file__).resolve().parents[2] / "egs2/mini_multi/slm1/conf"
 CONFIGS = sorted(path for path in CONF.glob("*/*.yaml") if path.stem != "llm")
@@ -17,24 +16,12 @@ CONFIGS = sorted(path for path in CONF.glob("*/*.yaml") if path.stem != "llm")
 SHORT = ("--max_epoch", "1", "--num_iters_per_epoch", "2", "--batch_size", "4")
 
 
-@pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
-    return make_tiny_training(tmp_path_factory.mktemp("training"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    server = ForkServer(tmp_path_factory.mktemp("server"))
-    yield server
-    server.stop()
-
-
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_takes_steps(
-    path: Path, training: TinyTraining, server: ForkServer, tmp_path: Path
+    path: Path, tiny_training: TinyTraining, fork_server: ForkServer, tmp_path: Path
 ) -> None:
-    _, _, name, _, _, *options = training.command(tmp_path / "exp", *SHORT)
-    done = server(name.rpartition(".")[2], "--config", path, *options)
+    _, _, name, _, _, *options = tiny_training.command(tmp_path / "exp", *SHORT)
+    done = fork_server(name.rpartition(".")[2], "--config", path, *options)
     assert done.status == 0, done.stderr[-3000:]
     content = torch.load(tmp_path / "exp/checkpoint.pth", weights_only=False)
     seen = content["reporter"]["stats"][1]["train"]

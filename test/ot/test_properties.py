@@ -200,7 +200,7 @@ def test_divergence_is_symmetric_not_negative_and_zero_on_itself(given_problems,
         )
         for mask in p.masks
     ]
-    settings = {"epsilon": p.epsilon, "max_iterations": 150, "tolerance": 1e-7}
+    settings = {"epsilon": p.epsilon, "max_iterations": 80, "tolerance": 1e-7}
     x, y = ((c.double(), m, w) for c, m, w in zip(clouds, p.masks, p.masses, strict=True))
 
     def divergence(first, second):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ CONFIG = {
 }
 
 
-def make_tiny_training(root: Path) -> TinyTraining:
+def make_tiny_training(root: Path, server: ForkServer) -> TinyTraining:
     """An LLM, token classes, and features to train on and to validate with."""
     from tiny_corpus import DIM, write_features
     from tiny_llm import SENTENCES, build_tiny_llm
@@ -48,7 +47,7 @@ def make_tiny_training(root: Path) -> TinyTraining:
         lines = (directory / "text").read_text().splitlines()
         shapes = [f"{line.split()[0]} {4 * len(line.split(maxsplit=1)[1])},{DIM}" for line in lines]
         (directory / "speech_shape").write_text("\n".join(shapes) + "\n")
-    return TinyTraining(root, llm, classes)
+    return TinyTraining(root, llm, classes, server)
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class TinyTraining:
     root: Path
     llm: Path
     classes: Path
-    server: ForkServer | None = None  # saves every training the import of ESPnet
+    server: ForkServer  # saves every training the import of ESPnet
 
     def command(self, output: Path, *options: str, config: dict | None = None) -> list[str]:
         """The command line that trains into ``output``."""
@@ -83,8 +82,5 @@ class TinyTraining:
     ) -> subprocess.CompletedProcess[str]:
         """Run it and return what it printed."""
         command = self.command(output, *options, config=config)
-        if self.server:
-            done = self.server(command[2].rpartition(".")[2], *command[3:])
-            return subprocess.CompletedProcess(command, done.status, done.stdout, done.stderr)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        done = self.server(command[2].rpartition(".")[2], *command[3:])
+        return subprocess.CompletedProcess(command, done.status, done.stdout, done.stderr)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +11,7 @@ import pytest
 import torch
 import yaml
 from scipy.stats import binom
-from tiny_training import make_tiny_training
+from tiny_training import TinyTraining
 
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
@@ -55,15 +53,12 @@ def run_tool(
 
 
 @pytest.fixture(scope="module")
-def sft(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sft(tiny_training: TinyTraining, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model, finetuned with the recipe's sft.yaml, which freezes the projector."""
-    root = tmp_path_factory.mktemp("recipe")
-    directory = root / "exp/mini/sft_s1"
-    short = ("--max_epoch", "1", "--num_iters_per_epoch", "1", "--batch_size", "4")
-    command = make_tiny_training(root / "training").command(directory, *short)
-    command[command.index("--config") + 1] = str(CONF / "sft.yaml")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    directory = tmp_path_factory.mktemp("recipe") / "exp/mini/sft_s1"
+    config = yaml.safe_load((CONF / "sft.yaml").read_text())
+    short = {"max_epoch": 1, "num_iters_per_epoch": 1, "batch_size": 4, "regularizers": []}
+    done = tiny_training.train(directory, config=config | short)
     assert done.returncode == 0, done.stderr[-3000:]
     return directory
 
