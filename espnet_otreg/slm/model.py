@@ -97,8 +97,11 @@ class SpokenLanguageModel(AbsESPnetModel):
 
         The trainer calls this before it resumes a training; otherwise the first step does.
         """
-        if any(item.config.needs_start for item in self.config.regularizers):
+        if self._compares_with_start():
             self._start = StartingProjector(self.projector)
+
+    def _compares_with_start(self) -> bool:
+        return any(item.config.needs_start for item in self.config.regularizers)
 
     def features(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """ESPnet's frontend, SpecAug (training only) and normalisation, in its usual order."""
@@ -261,9 +264,10 @@ class SpokenLanguageModel(AbsESPnetModel):
         if self.config.regularizers:
             # Without cross-entropy the regularizers are the objective, in validation too.
             objective = self.training or not self.config.model_conf.cross_entropy_weight
-            if self._start is None:
-                self.remember_start()
-            at_start = self._start(*frames) if self._start else None
+            at_start = None
+            if self._compares_with_start():
+                self._start = self._start or StartingProjector(self.projector)
+                at_start = self._start(*frames)
             alignment = self.alignment_batch(embeddings, text, text_mask, at_start)
             term, observed = apply_regularizers(
                 self.config.regularizers, alignment, self.step, objective
