@@ -10,6 +10,7 @@ import numpy as np
 
 from espnet_otreg.files import read_json
 from espnet_otreg.report.layout import Experiment, arm_name, is_pretraining
+from espnet_otreg.scoring.compare import SIGNIFICANT, format_p
 from espnet_otreg.scoring.results import GROUP_TITLES
 from espnet_otreg.scoring.score import GROUPS, macro
 from espnet_otreg.scoring.significance import REPLICATIONS, bootstrap_p, percentile_interval
@@ -114,15 +115,14 @@ def gap_sentences(control: ArmAnalysis, rival: ArmAnalysis) -> list[str]:
             if differences is None:
                 continue
             value, low, high, p = differences
-            if p >= 0.05:
+            if p >= SIGNIFICANT:
                 outcome = "no significant difference"
             else:
                 outcome = "larger" if value > 0 else "smaller"
             kind = "cosine" if measure == "gap_cosine" else "transport"
-            certainty = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
             sentences.append(
                 f"{GROUP_TITLES[group]}, {kind} gap: {rival.name} minus {control.name} is "
-                f"{value:+.4f} (95 % interval {low:+.4f} to {high:+.4f}, {certainty}): {outcome}."
+                f"{value:+.4f} (95 % interval {low:+.4f} to {high:+.4f}, {format_p(p)}): {outcome}."
             )
     return sentences
 
