@@ -88,7 +88,7 @@ stage_pack() {
 # Ways of decoding a model. Without the LLM there is the CTC read-out only; the first arm also
 # shows the floor: what the LLM says to the wrong speech and to none.
 modes_of() { # modes_of MODEL_DIR
-  if [[ "$1" == */pretrain*_s* ]]; then
+  if is_pretraining "$1"; then
     echo ctc
   elif [[ "$1" == */"${arm_list[0]}"_s* && " ${decode_modes} " == *" llm "* ]]; then
     echo "${decode_modes} ${floor_modes}"

@@ -70,10 +70,15 @@ stage_train_arms() {
   done
 }
 
+# Whether a training run is one of stage 7, in which the LLM takes no part.
+is_pretraining() { # is_pretraining MODEL_DIR
+  [[ "$1" == */pretrain*_s* ]]
+}
+
 # The checkpoint that is used: the one the development set chose, and the last of pretraining,
 # whose loss on that set stops falling long before its error rate does.
 checkpoint_name() { # checkpoint_name MODEL_DIR
-  if [[ "$1" == */pretrain*_s* ]]; then
+  if is_pretraining "$1"; then
     echo latest.pth
   else
     echo valid.loss.best.pth
