@@ -120,6 +120,8 @@ class LLMConfig:
     lora_dropout: float = 0.05
     lora_targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
     dtype: Literal["checkpoint", "float32", "bfloat16"] = "checkpoint"
+    # Keep the inputs of the LLM's layers only and compute the rest again in the backward pass.
+    activation_checkpointing: bool = False
     anchor_token: str | None = None  # for an LLM without a usable pad token
 
     def validate(self) -> list[str]:

@@ -51,6 +51,11 @@ class LLM(nn.Module):
             self._add_lora(config)
         else:
             self.model.requires_grad_(False)
+        if config.activation_checkpointing:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            # A frozen embedding layer needs no gradient in this variant, whatever Transformers
+            # prepares for the other one.
+            self.model.disable_input_require_grads()
         if float(self.embed(torch.tensor([self.anchor_id])).norm()) == 0.0:
             raise UserError(
                 "the anchor token's embedding is zero, so no cosine with it exists",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,19 @@ def parse_sources(option: str, values: Sequence[Any], errors: list[str]) -> list
     return sources
 
 
+def table_files(path: Path) -> list[Path]:
+    """The table itself, or the parts that ``espnet2.bin.split_scps`` made of it; none if missing.
+
+    Parts are read one after another with ``--multiple_iterator true``.
+
+    >>> table_files(Path("dump/none"))
+    []
+    """
+    if path.is_file():
+        return [path]
+    return sorted(path.glob("split.*")) if (path / "num_splits").is_file() else []
+
+
 def _value_faults(source: Source, rows: Sequence[Row]) -> Iterator[str]:
     """What is wrong with the values of one table."""
     places: dict[str, bool] = {}
@@ -78,21 +91,27 @@ def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> l
     ]
     tables: list[tuple[Path, set[str]]] = []
     for source in sources:
-        if not source.path.is_file():
+        files = table_files(source.path)
+        if not files:
             errors.append(f"{source.path}: no such file; check {option}")
             continue
-        rows, faults = scan_table(source.path)
-        errors += _limited(faults) + _limited(list(_value_faults(source, rows)))
-        tables.append((source.path, {row.key for row in rows}))
+        keys: set[str] = set()
+        for file in files:
+            rows, faults = scan_table(file)
+            part = replace(source, path=file)
+            errors += _limited(faults) + _limited(list(_value_faults(part, rows)))
+            keys.update(row.key for row in rows)
+        tables.append((source.path, keys))
     for path, keys in tables[1:]:
         first, all_keys = tables[0]
         odd = sorted(keys ^ all_keys)
         errors += _limited([f"'{key}' is in only one of {first} and {path}" for key in odd])
     for shape in map(Path, shapes):
-        if not shape.is_file():
+        files = table_files(shape)
+        if not files:
             errors.append(f"{shape}: no such file; check --{kind}_shape_file")
         elif tables:
-            listed = {row.key for row in scan_table(shape)[0]}
+            listed = {row.key for file in files for row in scan_table(file)[0]}
             odd = sorted(listed - tables[0][1])
             errors += _limited([f"{shape}: '{key}' is not in {tables[0][0]}" for key in odd])
     return errors
@@ -104,7 +123,7 @@ def feature_errors(sets: Sequence[Sequence[Source]]) -> list[str]:
     for sources in sets:
         for source in sources:
             description = source.path.parent / "feats.json"
-            if source.name != "speech" or not source.path.is_file():
+            if source.name != "speech" or not table_files(source.path):
                 continue
             if not description.is_file():
                 errors.append(f"{description}: missing; extract features with stage 3")

@@ -18,6 +18,7 @@ from espnet_otreg.errors import UserError
 from espnet_otreg.files import atomic_write, lock_directory
 from espnet_otreg.slm.checkpoint import naming_checkpoint
 from espnet_otreg.tasks.sanity import overfit_ten
+from espnet_otreg.tasks.timing import data_wait_share
 
 CHECKPOINT = "checkpoint.pth"
 PREVIOUS = "checkpoint.previous.pth"
@@ -147,6 +148,8 @@ class SLMTrainer(Trainer):
                 yield batch
 
         result: bool = super().train_one_epoch(model=model, iterator=counted(), **kwargs)
+        share = 100 * data_wait_share(reporter.stats)
+        logging.info("epoch %d: %.1f %% of the time was waiting for data", reporter.epoch, share)
         return result
 
     @classmethod

@@ -80,6 +80,15 @@ def test_every_stage_and_its_resume_after_kill_minus_nine(recipe: TinyRecipe) ->
     assert started_steps(again.stderr) == []
     assert again.stdout.count("up to date") == 14
 
+    parts = succeed(recipe, "--stage", "stats", "--stop_stage", "stats", "--num_splits", "2")
+    assert started_steps(parts.stderr) == [f"{exp}/parts: not done yet"]
+    features = recipe.directory / "dump/features" / "tiny-whisper/train"
+    for name in ("feats.scp", "text", "utt2lang"):
+        lines = (features / name).read_text().splitlines()
+        for part in range(2):
+            written = recipe.directory / exp / "parts" / name / f"split.{part}"
+            assert written.read_text().splitlines() == lines[part::2]
+
 
 @pytest.mark.timeout(600)
 def test_changes_are_named_and_never_mixed(recipe: TinyRecipe) -> None:
@@ -115,7 +124,7 @@ def test_dry_run_of_everything_prints_commands_and_makes_nothing(tmp_path: Path)
     before = sorted(recipe.directory.rglob("*"))
     done = succeed(
         recipe, "--dry_run", "--seeds", "1 2", "--arms", "sft control otreg", "--full",
-        "--pretrainings", "pretrain pretrain_unpaired", "--ngpu", "2",
+        "--pretrainings", "pretrain pretrain_unpaired", "--ngpu", "2", "--num_splits", "3",
     )  # fmt: skip
     assert sorted(recipe.directory.rglob("*")) == before
     commands = [line for line in done.stdout.splitlines() if "python -m" in line]
@@ -128,7 +137,9 @@ def test_dry_run_of_everything_prints_commands_and_makes_nothing(tmp_path: Path)
     assert len(trainings) == 2 * len(("pretrain", "pretrain_unpaired", "sft", "control", "otreg"))
     for line in trainings:
         unpaired = "--output_dir exp/tiny/pretrain_unpaired_s" in line
-        assert ("exp/tiny/unpaired/text,text,text" in line) == unpaired
+        parts = "exp/tiny/unpaired/parts" if unpaired else "exp/tiny/parts"
+        assert f"{parts}/text,text,text" in line and f"{parts}/text_shape" in line
+        assert "--multiple_iterator true" in line
         assert ("--init_param exp/tiny/pretrain_s" in line) == (
             "--output_dir exp/tiny/sft_s" in line
         )

@@ -146,3 +146,42 @@ def test_the_prompt_of_a_language_is_its_own(tiny_llm: Path) -> None:
     assert prompt.stop_ids == (2, 8)
     with pytest.raises(UserError, match="no chat template"):
         build_prompt(PromptConfig(chat=True), tokenizer, None)
+
+
+def _gradients_and_kept_bytes(llm: LLM) -> tuple[list[torch.Tensor], int]:
+    """Gradients of a loss in training mode, and the bytes that its graph holds till then."""
+    kept = 0
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal kept
+        kept += tensor.numel() * tensor.element_size()
+        return tensor
+
+    embeddings, mask, positions = _inputs(llm)
+    embeddings.requires_grad_()
+    llm.train()
+    torch.manual_seed(1)  # the dropout of LoRA
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        loss = llm.logits_at(embeddings, mask, positions, mask.bool()).square().mean()
+    held = kept
+    trained = [p for p in llm.parameters() if p.requires_grad]
+    return list(torch.autograd.grad(loss, [embeddings, *trained])), held
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_activation_checkpointing_saves_memory_and_changes_no_gradient(
+    tiny_llm: Path, dtype: str
+) -> None:
+    gradients, kept = {}, {}
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        llm = LLM(LLMConfig(str(tiny_llm), adapter="lora", lora_rank=2, dtype=dtype,
+                            activation_checkpointing=checkpointing))  # fmt: skip
+        for name, parameter in llm.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+        gradients[checkpointing], kept[checkpointing] = _gradients_and_kept_bytes(llm)
+    assert len(gradients[True]) > 1 and all(g.abs().sum() > 0 for g in gradients[True])
+    for own, plain in zip(gradients[True], gradients[False], strict=True):
+        torch.testing.assert_close(own, plain, rtol=0, atol=0)
+    assert kept[True] < kept[False] / 2

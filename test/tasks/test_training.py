@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -112,6 +115,9 @@ def test_two_processes_train_like_one(
     }
     alone = tiny_training.train(tmp_path / "one", "--max_epoch", "1", config=deterministic)
     assert alone.returncode == 0, alone.stderr[-2000:]
+    # Activation checkpointing saves memory and changes nothing.
+    together = {**deterministic, "llm_conf": {**deterministic["llm_conf"],
+                                              "activation_checkpointing": True}}  # fmt: skip
     initial = f"file://{tmp_path}/rendezvous"
     processes = [
         subprocess.Popen(
@@ -119,7 +125,7 @@ def test_two_processes_train_like_one(
                 tmp_path / "two", "--max_epoch", "1", "--ngpu", "0", "--dist_backend", "gloo",
                 "--multiprocessing_distributed", "false", "--dist_world_size", "2",
                 "--dist_rank", str(rank), "--dist_init_method", initial,
-                config=deterministic,
+                config=together,
             ),
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stderr=subprocess.PIPE,
@@ -132,6 +138,50 @@ def test_two_processes_train_like_one(
     one, two = (_checkpoint(tmp_path / name)["model"] for name in ("one", "two"))
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=1e-4, atol=1e-5, msg=key)
+
+
+def test_a_set_is_read_in_parts_and_batches_are_bounded_by_frames_and_tokens(
+    tiny_training: TinyTraining, tmp_path: Path
+) -> None:
+    sizes: dict[str, list[int]] = {}  # frames + tokens of the training utterances, part by part
+    for kind in ("train", "valid"):
+        rows = (tiny_training.root / kind / "text").read_text().splitlines()
+        lengths = {key: len(text) for key, text in (row.split(maxsplit=1) for row in rows)}
+        shapes = "".join(f"{key} {length}\n" for key, length in lengths.items())
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "text_shape").write_text(shapes)
+        if kind == "train":  # tiny_corpus makes four frames of a letter
+            sizes = {str(n): [5 * length for length in list(lengths.values())[n::2]]
+                     for n in range(2)}  # fmt: skip
+    whole, parts = tiny_training.root / "train", tmp_path / "parts"
+    tables = [whole / name for name in ("feats.scp", "text", "utt2lang", "speech_shape")]
+    split = [sys.executable, "-m", "espnet2.bin.split_scps", "--num_splits", "2"]
+    tables.append(tmp_path / "train/text_shape")
+    subprocess.run([*split, "--output_dir", parts, "--scps", *tables], check=True)
+    shutil.copy(whole / "feats.json", parts)
+
+    bins = 300
+    config = {"batch_type": "length", "batch_bins": bins, "num_iters_per_epoch": None}
+    command = tiny_training.command(tmp_path / "exp", config=config)
+    words = [word.replace(f"{whole}/", f"{parts}/") for word in command[3:]]
+    done = tiny_training.server(
+        "slm_train", *words, "--multiple_iterator", "true", "--max_epoch", "1",
+        "--train_shape_file", str(parts / "text_shape"),
+        "--valid_shape_file", str(tmp_path / "valid/text_shape"),
+    )  # fmt: skip
+    assert done.status == 0, done.stderr[-2000:]
+    expected = 0
+    for part in sizes.values():
+        batch = 0
+        for size in sorted(part):
+            batch += 1
+            if batch * size > bins:  # the longest utterance decides, because of padding
+                expected, batch = expected + 1, 0
+        expected += batch > 0
+    log = done.stderr.replace("\n", " ")
+    (steps,) = set(re.findall(r"\[train\].*?total_count=(\d+)", log))
+    assert int(steps) == expected > 4
+    assert re.search(r"epoch 1: \d+\.\d % of the time was waiting for data", log)
 
 
 def test_a_second_run_in_the_same_directory_is_refused(

@@ -32,6 +32,7 @@ floor_modes="llm_shuffled llm_no_speech" # more ways for the first arm: what the
 decode_batch_size=16  # utterances decoded together
 decode_nj=1           # processes of decoding; one uses all cores
 decode_args=          # more options of slm_decode
+num_splits=1          # parts in which training reads its set, one after another, if it is too large
 pretrain_args=        # more options of the training command of pretrain
 sft_args=             # ... of train_sft
 arm_args=             # ... of train_arms
@@ -73,7 +74,7 @@ if [[ -f path.sh ]]; then . ./path.sh; else . "${template}/path.sh"; fi
 # shellcheck source=cmd.sh
 if [[ -f cmd.sh ]]; then . ./cmd.sh; else . "${template}/cmd.sh"; fi
 
-for name in nj decode_nj limit decode_batch_size num_nodes; do
+for name in nj decode_nj limit decode_batch_size num_splits num_nodes; do
   [[ "${!name}" =~ ^[1-9][0-9]*$ ]] || die "--${name} ${!name}: not a whole number" "use 1 or more"
 done
 [[ "${ngpu}" =~ ^[0-9]+$ ]] || die "--ngpu ${ngpu}: not a whole number" "use 0 or more"

@@ -7,6 +7,7 @@ stage_stats() {
     --upstream "${features}/${train_set}" --upstream "${features}/${valid_set}" \
     --output "${exp}/stats/train/speech_shape" --output "${exp}/stats/valid/speech_shape" \
     -- collect_stats
+  split_training_set "${exp}/parts" "${features}/${train_set}/text"
 }
 
 collect_stats() {
@@ -20,7 +21,7 @@ collect_stats() {
     run mkdir -p "${parts}"
     run split_scp.pl "${features}/${set}/feats.scp" "${names[@]}"
   done
-  mapfile -t args < <(data_args "${features}/${train_set}/text")
+  mapfile -t args < <(data_args "${features}/${train_set}" "${features}/${train_set}/text")
   launch train_cmd "${parts}/stats.JOB.log" "JOB=1:${nj}" \
     python -m espnet_otreg.bin.slm_train --config "${conf}/${pretraining_list[0]}.yaml" "${args[@]}" \
     --collect_stats true --output_dir "${parts}/JOB" \
@@ -29,6 +30,20 @@ collect_stats() {
     dirs+=(--input_dir "${parts}/${job}")
   done
   run python -m espnet2.bin.aggregate_stats_dirs "${dirs[@]}" --output_dir "${exp}/stats"
+}
+
+# With --num_splits, training reads the set in parts, one after another (ESPnet's multiple_iterator).
+split_training_set() { # split_training_set DIR TEXT [OPTIONS OF step]
+  ((num_splits > 1)) || return 0
+  step "$1" --upstream "${exp}/stats" --upstream "${features}/${train_set}" "${@:3}" \
+    --set "num_splits=${num_splits}" --output "$1/feats.scp/num_splits" -- write_parts "$1" "$2"
+}
+
+write_parts() { # write_parts DIR TEXT
+  local shapes=${exp}/stats/train set=${features}/${train_set}
+  run python -m espnet2.bin.split_scps --num_splits "${num_splits}" --output_dir "$1" --scps \
+    "${set}/feats.scp" "$2" "${set}/utt2lang" "${shapes}/speech_shape" "${shapes}/text_shape"
+  run cp "${set}/feats.json" "$1"
 }
 
 # Teach the projector the LLM's own embedding table with CTC; the LLM is not run.
@@ -40,6 +55,7 @@ stage_pretrain() {
         -- launch train_cmd "${exp}/unpaired/log/unpair_text.log" \
         python -m espnet_otreg.bin.unpair_text --data_dir "${features}/${train_set}" \
         --output "${exp}/unpaired/text"
+      split_training_set "${exp}/unpaired/parts" "${exp}/unpaired/text" --upstream "${exp}/unpaired"
     fi
     for seed in "${seed_list[@]}"; do
       train "${name}" "${seed}" "" "${pretrain_args}"
@@ -93,32 +109,40 @@ best_of() { # best_of MODEL_DIR
 train() {
   local name=$1 seed=$2 initial=$3 dir=${exp}/$1_s$2
   local facts=("${training_facts[@]}" --output "${dir}/config.yaml" --output "$(best_of "${dir}")")
-  local args more
+  local args more kind set=${features}/${train_set} shapes=${exp}/stats/train parts=${exp}/parts
+  local text=${set}/text
   if [[ "${name}" == *_unpaired ]]; then
-    mapfile -t args < <(data_args "${exp}/unpaired/text")
+    text=${exp}/unpaired/text parts=${exp}/unpaired/parts
     facts+=(--upstream "${exp}/unpaired")
-  else
-    mapfile -t args < <(data_args "${features}/${train_set}/text")
   fi
   read -ra more <<<"$4"
+  if ((num_splits > 1)); then
+    facts+=(--upstream "${parts}")
+    set=${parts} text=${parts}/text shapes=${parts}
+    more+=(--multiple_iterator true)
+  fi
+  mapfile -t args < <(data_args "${set}" "${text}")
+  # Batches may be bounded by both lengths (batch_type length); the sorted ones use the first.
+  for kind in speech text; do
+    args+=(--valid_shape_file "${exp}/stats/valid/${kind}_shape")
+    args+=(--train_shape_file "${shapes}/${kind}_shape")
+  done
   if [[ -n "${initial}" ]]; then
     facts+=(--upstream "$(dirname "${initial}")" --input "${initial}")
     args+=(--init_param "${initial}")
   fi
   step "${dir}" "${facts[@]}" -- launch_training "${dir}/train.log" \
     python -m espnet_otreg.bin.slm_train --config "${conf}/${name}.yaml" "${args[@]}" \
-    --train_shape_file "${exp}/stats/train/speech_shape" \
-    --valid_shape_file "${exp}/stats/valid/speech_shape" \
     --output_dir "${dir}" --seed "${seed}" --resume true "${more[@]}"
 }
 
 # Options that say what is read, one word on a line.
-data_args() { # data_args TRAINING_TEXT
+data_args() { # data_args TRAINING_SET TRAINING_TEXT
   local kind set text
   for kind in train valid; do
     set=${features}/${valid_set} text=${features}/${valid_set}/text
     if [[ "${kind}" == train ]]; then
-      set=${features}/${train_set} text=$1
+      set=$1 text=$2
     fi
     printf '%s\n' "--${kind}_data_path_and_name_and_type" "${set}/feats.scp,speech,kaldi_ark" \
       "--${kind}_data_path_and_name_and_type" "${text},text,text" \
