@@ -71,15 +71,16 @@ class Training:
     """A model in training, its optimiser and its data.
 
     Args:
-        directory: of the finished run; the paths that it names must be valid from here.
-        values: the configuration to train with.
+        values: the configuration to train with; the paths that it names must be valid from here.
+        directory: of the finished run that is trained on; None to begin anew.
     """
 
-    def __init__(self, directory: Path, values: dict[str, Any]) -> None:
+    def __init__(self, values: dict[str, Any], directory: Path | None = None) -> None:
         self.model: SpokenLanguageModel = build_model(parse_slm_config(values))
-        checkpoint = checkpoint_file(directory)
-        with naming_checkpoint(checkpoint):
-            self.model.load_state_dict(torch.load(checkpoint, weights_only=True))
+        if directory is not None:
+            checkpoint = checkpoint_file(directory)
+            with naming_checkpoint(checkpoint):
+                self.model.load_state_dict(torch.load(checkpoint, weights_only=True))
         self.model.train()
         self.model.step = sys.maxsize  # past every first step and warm-up
         self.arguments = argparse.Namespace(**values)
@@ -200,7 +201,7 @@ def main() -> None:
     conf = RECIPE / "conf" / directory.parent.name
     os.chdir(directory.parents[2])  # what a run's paths are relative to
     torch.set_num_threads(arguments.threads)
-    training = Training(directory, arm_values(directory, conf / f"{CONTROL}.yaml"))
+    training = Training(arm_values(directory, conf / f"{CONTROL}.yaml"), directory)
     print(
         f"torch {torch.__version__}, {arguments.threads} threads, {arguments.rounds} rounds, "
         f"batches of {training.arguments.batch_size} utterances\n",

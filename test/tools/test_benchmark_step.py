@@ -1,8 +1,9 @@
-"""The benchmark of a training step: a run of the recipe's own configuration, in small."""
+"""The benchmarks of a training step: a run of the recipe's own configuration, in small."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -26,12 +27,15 @@ ARMS = sorted(
 
 
 @pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("step", ROOT / "tools/benchmark_step.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "tools")
+        yield importlib.import_module("benchmark_step")
+
+
+@pytest.fixture(scope="module")
+def scaling(tool: ModuleType) -> ModuleType:
+    return importlib.import_module("benchmark_scaling")
 
 
 @pytest.fixture
@@ -89,7 +93,7 @@ def test_one_table_has_the_control_and_every_arm(
 
 
 def test_the_model_trains_as_the_arms_do_and_stays_what_it_is(tool: ModuleType, sft: Path) -> None:
-    training = tool.Training(sft, tool.arm_values(sft, CONF / "control.yaml"))
+    training = tool.Training(tool.arm_values(sft, CONF / "control.yaml"), sft)
     trained = {name for name, p in training.model.named_parameters() if p.requires_grad}
     assert any(name.startswith("projector.") for name in trained)
     assert any("lora_" in name for name in trained)
@@ -123,3 +127,35 @@ def test_the_interval_covers_the_median_as_often_as_it_says(tool: ModuleType) ->
 def test_rounds_that_make_no_sense(run_tool: Callable[..., str], sft: Path) -> None:
     with pytest.raises(UserError, match="--rounds 0: expected at least 1"):
         run_tool("--model", sft, "--rounds", 0)
+
+
+def test_a_point_of_another_size_is_measured(scaling: ModuleType, sft: Path) -> None:
+    points = [scaling.run_point(sft, (32, layers, 2), 1) for layers in (1, 3)]
+    assert points[1]["activations"] == 3 * points[0]["activations"] > 0
+    # Two more layers of the Llama layout: four attention matrices, three of the MLP, two norms.
+    width, wide = 32, 32 * 21 // 8
+    layer = 4 * width * width + 3 * width * wide + 2 * width
+    assert points[1]["frozen"] - points[0]["frozen"] == 2 * layer
+    # Every frozen matrix is used once forward and once for the gradient of its input.
+    positions = points[0]["activations"] / width
+    assert points[1]["operations"] - points[0]["operations"] > 2 * 4 * layer * positions
+    for point in points:
+        assert point["seconds"] > 0 and point["bytes"] >= 0 and point["speech_seconds"] > 0
+
+
+def test_a_law_that_holds_is_found_and_extrapolated(scaling: ModuleType) -> None:
+    points = []
+    for n, _ in enumerate(scaling.POINTS, start=1):
+        point = {"operations": 1e9 * n * n, "activations": 1e6 * n, "frozen": 5e6 * n,
+                 "trained": 2e6, "speech_seconds": 36.0}  # fmt: skip
+        point["seconds"] = 0.5 + 0.02 * point["operations"] / 1e9
+        point["bytes"] = 3e7 + 40 * point["activations"] + 4 * point["frozen"] + 16 * 2e6
+        points.append(point)
+    text = scaling.report(points, hours=100.0, processes=[1, 4], bandwidth=1e8)
+    assert "seconds = 0.500 + 0.0200 * G operations (largest error 0 %)" in text
+    assert "MB = 30 + 40 bytes * positions * width * layers" in text
+    rows = dict(re.findall(r"^\| (\d+) \| (.*) \|$", text, flags=re.MULTILINE))
+    step = 0.5 + 0.02 * len(points) ** 2  # 1.78 s for 36 s of speech
+    assert rows["1"] == f"0.0 | {step:.2f} | {100 / 36 * step:.1f} | 100 %"
+    # A ring of four sends three halves of the gradients' 8 MB.
+    assert rows["4"].startswith(f"12.0 | {step + 0.12:.2f} | ")
