@@ -67,7 +67,7 @@ def _deb_members(path: Path) -> Iterator[tuple[str, bytes]]:
         if name.endswith(".zst"):
             yield from _deb_members_by_dpkg(path)
         else:
-            yield from _tar_members(io.BytesIO(content), path)
+            yield from tar_members(io.BytesIO(content), path)
         return
     raise UserError("the Debian package has no data", str(path), "remove it and fetch it again")
 
@@ -82,13 +82,22 @@ def _deb_members_by_dpkg(path: Path) -> Iterator[tuple[str, bytes]]:
     command = ["dpkg-deb", "--fsys-tarfile", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
-        yield from _tar_members(process.stdout, path)
+        yield from tar_members(process.stdout, path)
         process.stdout.read()  # the padding behind the last member
     if process.returncode != 0:
         raise _broken_deb(path)
 
 
-def _tar_members(stream: IO[bytes], path: Path) -> Iterator[tuple[str, bytes]]:
+def tar_members(stream: IO[bytes], path: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the regular files of a tar archive, packed in any way.
+
+    Args:
+        stream: is read once, from its beginning.
+        path: what errors call it.
+
+    Raises:
+        UserError: if the archive is damaged.
+    """
     try:
         with tarfile.open(fileobj=stream, mode="r|*") as archive:
             for member in archive:
@@ -111,7 +120,7 @@ def archive_members(path: str | Path) -> Iterator[tuple[str, bytes]]:
     path = Path(path)
     if path.suffix != ".deb":
         with open(path, "rb") as stream:
-            yield from _tar_members(stream, path)
+            yield from tar_members(stream, path)
     else:
         # dpkg-deb decompresses in a process of its own, which halves the time on two cores.
         yield from _deb_members_by_dpkg(path) if shutil.which("dpkg-deb") else _deb_members(path)
