@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import sys
@@ -66,7 +67,7 @@ def is_unpacked(name: str, directory: str | Path) -> bool:
 
 
 def unpack(archive: str | Path, directory: str | Path) -> int:
-    """Unpack the regular files of a ``.tar`` or ``.tar.gz`` into a directory, once.
+    """Unpack the regular files of a ``.tar.gz`` into a directory, once.
 
     Links and devices are left out: what they point to may lie anywhere.
 
@@ -89,7 +90,9 @@ def unpack(archive: str | Path, directory: str | Path) -> int:
     count, size = 0, archive.stat().st_size
     progress = Progress(f"unpacking {archive.name}", size, "bytes")
     with open(archive, "rb") as file:
-        for name, content in tar_members(_Watched(file, progress), archive):
+        # Not by tarfile, which takes an archive that is cut between two members for a whole one.
+        stream = gzip.GzipFile(fileobj=_Watched(file, progress), mode="rb")
+        for name, content in tar_members(stream, archive):
             try:
                 path = member_path(name)
             except ValueError:
