@@ -51,7 +51,14 @@ def main() -> None:
     if arguments.train_limit < 0 or arguments.nj < 1:
         raise UserError("expected 0 or more, and 1 or more", "--train_limit, --nj")
     languages = arguments.languages.split(",")
-    sets = {name: parse_parts(getattr(arguments, name), languages) for name in SETS}
+    sets = {
+        name: parse_parts(getattr(arguments, name), languages, need_all=name != "ood")
+        for name in SETS
+    }
+    for corpus in dict.fromkeys(part.corpus for part in sets["ood"]):
+        for language in languages:
+            if language not in PUBLISHED[corpus].languages:
+                print(f"{corpus} is not in '{language}': no out-of-domain set of it")
     prepared = prepare_parts(
         [part for parts in sets.values() for part in parts],
         arguments.output_dir / "local",

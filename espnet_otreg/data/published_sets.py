@@ -14,7 +14,6 @@ from espnet_otreg.data.overlap import format_overlaps, sentence_overlap
 from espnet_otreg.data.prep_log import format_prep_logs
 from espnet_otreg.data.publishers import LICENCES, obtain_corpus
 from espnet_otreg.data.split import fingerprint, lowest_hash
-from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json, write_json
 
 
@@ -32,17 +31,20 @@ class Part:
         return f"{self.corpus}_{self.subset}_{self.language}"
 
 
-def parse_parts(sources: Sequence[str], languages: Sequence[str]) -> list[Part]:
-    """The parts that make a set; a corpus that lacks a language goes without it.
+def parse_parts(
+    sources: Sequence[str], languages: Sequence[str], need_all: bool = True
+) -> list[Part]:
+    """The parts that make a set.
 
     Args:
         sources: ``CORPUS:SUBSET``.
         languages: ISO-639-1 codes.
+        need_all: every corpus has to have every language; else one of them is enough.
 
     Raises:
-        UserError: if a source is unknown, or has none of the languages.
+        UserError: if a source is unknown or lacks languages.
 
-    >>> parse_parts(["voxpopuli:test"], ["de", "pt"])
+    >>> parse_parts(["voxpopuli:test"], ["de", "pt"], need_all=False)
     [Part(corpus='voxpopuli', subset='test', language='de')]
     """
     parts = []
@@ -52,12 +54,9 @@ def parse_parts(sources: Sequence[str], languages: Sequence[str]) -> list[Part]:
         corpus = PUBLISHED[name]
         require_known(subset, corpus.subsets, "subset", name)
         found = [language for language in languages if language in corpus.languages]
-        if not found:
-            raise UserError(
-                f"{name} is not in {', '.join(languages)}",
-                "--languages",
-                f"it has: {', '.join(sorted(corpus.languages))}",
-            )
+        absent = [language for language in languages if language not in corpus.languages]
+        if absent and (need_all or not found):
+            require_known(absent[0], corpus.languages, "language", name)
         parts += [Part(name, subset, language) for language in found]
     return parts
 
@@ -119,7 +118,7 @@ def pool_sets(
         The tables of what was dropped and of what the sets share.
 
     Raises:
-        UserError: if two utterances have one id.
+        UserError: if two utterances have one id, or a set has none.
     """
     output_dir = Path(output_dir)
     pooled: dict[str, list[Utterance]] = {
