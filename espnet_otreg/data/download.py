@@ -16,6 +16,7 @@ from espnet_otreg.progress import Progress
 _CHUNK = 1 << 20
 _TIMEOUT = 60.0
 SUMS = "sha256.json"
+_AGAIN = "run the same command again to go on, or give a copy with --data_root"
 _INTERRUPTED = (http.client.HTTPException, ConnectionError, TimeoutError)
 
 
@@ -66,9 +67,6 @@ def download(url: str, target: str | Path) -> None:
             if not part.exists() or part.stat().st_size <= before:
                 raise UserError(f"cannot be fetched ({error})", url, _AGAIN) from error
     os.replace(part, target)
-
-
-_AGAIN = "run the same command again to go on, or give a copy with --data_root"
 
 
 def check_md5(path: str | Path, expected: str) -> None:

@@ -20,7 +20,7 @@ _CODES = """
     pl_pl ps_af pt_br ro_ro ru_ru sd_in sk_sk sl_si sn_zw so_so sr_rs sv_se sw_ke ta_in te_in
     tg_tj th_th tr_tr uk_ua umb_ao ur_pk uz_uz vi_vn wo_sn xh_za yo_ng yue_hant_hk zu_za
     """
-# ISO-639-1 code -> the publisher's; a data directory cannot name the nine that have none.
+# ISO-639-1 code -> the publisher's; a data directory cannot name the ten that have none.
 CODES = {
     base_language(code): code for code in _CODES.split() if base_language(code) in ISO_639_1
 }

@@ -132,8 +132,8 @@ def _fetch(file: RemoteFile, root: Path) -> None:
         return  # its archive is not needed any more
     if not target.exists():
         download(file.url, target)
-        if file.md5:
-            check_md5(target, file.md5)
+    if file.md5:
+        check_md5(target, file.md5)
     if file.is_tree:
         unpack(target, root)
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import sys
+import threading
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -52,7 +53,9 @@ def _write(target: Path, content: bytes) -> None:
     if target.is_file() and target.stat().st_size == len(content):
         return  # by a run that was interrupted: it renamed only whole files
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    # Process and thread: archives that are unpacked at the same time may share a file.
+    writer = f"{os.getpid()}.{threading.get_ident()}"
+    temporary = target.with_name(f".{target.name}.{writer}.tmp")
     try:
         with naming_file(target):
             temporary.write_bytes(content)

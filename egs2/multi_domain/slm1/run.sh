@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train on one kind of speech, test on it and on three others, with and without OTReg:
 # ./run.sh --data_root DIR, or ./run.sh --help for stages and options. To train on Common Voice:
-# ./run.sh --data_args "--corpus commonvoice" --in_domain commonvoice --tag commonvoice
+# ./run.sh --data_args "--corpus commonvoice" --in_domain commonvoice
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
