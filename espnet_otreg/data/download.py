@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,7 +18,7 @@ _CHUNK = 1 << 20
 _TIMEOUT = 60.0
 SUMS = "sha256.json"
 _AGAIN = "run the same command again to go on, or give a copy with --data_root"
-_INTERRUPTED = (http.client.HTTPException, ConnectionError, TimeoutError)
+_INTERRUPTED = (http.client.HTTPException, ssl.SSLError, ConnectionError, TimeoutError)
 
 
 def _rest(url: str, part: Path) -> None:
