@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from espnet_otreg.data.corpora import CORPORA
-from espnet_otreg.errors import run_main
+from espnet_otreg.data.corpora import CORPORA, PUBLISHED
+from espnet_otreg.errors import UserError, run_main
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -16,18 +16,33 @@ def get_parser() -> argparse.ArgumentParser:
         "prep_log.json: what was kept, mended and dropped, and why.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--corpus", choices=sorted(CORPORA), required=True, help="its name")
+    names = sorted([*CORPORA, *PUBLISHED])
+    parser.add_argument("--corpus", choices=names, required=True, help="its name")
     parser.add_argument("--language", required=True, help="ISO-639-1 code")
     parser.add_argument("--corpus_dir", type=Path, required=True, help="the publisher's files")
     parser.add_argument("--output_dir", type=Path, required=True, help="is replaced as a whole")
+    parser.add_argument(
+        "--subset", help=f"the publisher's set, of {', '.join(sorted(PUBLISHED))}; others have none"
+    )
+    parser.add_argument("--nj", type=int, default=2, help="files looked at at a time")
     return parser
 
 
 def main() -> None:
     """Prepare and print the number of utterances."""
     arguments = get_parser().parse_args()
-    prepare = CORPORA[arguments.corpus]
-    log = prepare(arguments.corpus_dir, arguments.output_dir, arguments.language)
+    places = (arguments.corpus_dir, arguments.output_dir, arguments.language)
+    published = PUBLISHED.get(arguments.corpus)
+    if (published is None) != (arguments.subset is None):
+        raise UserError(
+            f"--corpus {arguments.corpus} {'has no' if published is None else 'needs a'} subset",
+            "--subset",
+            f"give one of: {', '.join(published.subsets)}" if published else "leave it out",
+        )
+    if published:
+        log = published.prepare(*places, arguments.subset, arguments.nj)
+    else:
+        log = CORPORA[arguments.corpus](*places)
     print(f"{arguments.output_dir}: {log.kept} utterances, {log.seconds:.1f} s")
 
 

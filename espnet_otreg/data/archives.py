@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -23,6 +24,7 @@ from espnet_otreg.files import atomic_write, read_json, write_json
 
 _CONTENT = ".content.json"
 _AR_MAGIC = b"!<arch>\n"
+_CHUNK = 1 << 20
 
 
 def content_digest(hashes: dict[str, str]) -> str:
@@ -67,7 +69,7 @@ def _deb_members(path: Path) -> Iterator[tuple[str, bytes]]:
         if name.endswith(".zst"):
             yield from _deb_members_by_dpkg(path)
         else:
-            yield from _tar_members(io.BytesIO(content), path)
+            yield from tar_members(io.BytesIO(content), path)
         return
     raise UserError("the Debian package has no data", str(path), "remove it and fetch it again")
 
@@ -82,13 +84,23 @@ def _deb_members_by_dpkg(path: Path) -> Iterator[tuple[str, bytes]]:
     command = ["dpkg-deb", "--fsys-tarfile", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
-        yield from _tar_members(process.stdout, path)
-        process.stdout.read()  # the padding behind the last member
+        yield from tar_members(process.stdout, path)
     if process.returncode != 0:
         raise _broken_deb(path)
 
 
-def _tar_members(stream: IO[bytes], path: Path) -> Iterator[tuple[str, bytes]]:
+def tar_members(
+    stream: IO[bytes] | gzip.GzipFile, path: Path
+) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the regular files of a tar archive, packed in any way.
+
+    Args:
+        stream: is read once, from its beginning.
+        path: what errors call it.
+
+    Raises:
+        UserError: if the archive is damaged.
+    """
     try:
         with tarfile.open(fileobj=stream, mode="r|*") as archive:
             for member in archive:
@@ -96,7 +108,9 @@ def _tar_members(stream: IO[bytes], path: Path) -> Iterator[tuple[str, bytes]]:
                     content = archive.extractfile(member)
                     assert content is not None
                     yield member.name, content.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+        while stream.read(_CHUNK):
+            pass  # what is behind the last member: padding, and the sum by which gzip tells damage
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise UserError(
             f"the archive cannot be read ({error})", str(path), "remove it and fetch it again"
         ) from error
@@ -111,7 +125,7 @@ def archive_members(path: str | Path) -> Iterator[tuple[str, bytes]]:
     path = Path(path)
     if path.suffix != ".deb":
         with open(path, "rb") as stream:
-            yield from _tar_members(stream, path)
+            yield from tar_members(stream, path)
     else:
         # dpkg-deb decompresses in a process of its own, which halves the time on two cores.
         yield from _deb_members_by_dpkg(path) if shutil.which("dpkg-deb") else _deb_members(path)
@@ -144,7 +158,7 @@ def extract(archives: list[Path], source: Source, directory: Path) -> dict[str, 
 def _download(url: str, target: Path) -> None:
     try:
         with urllib.request.urlopen(url, timeout=60) as answer, atomic_write(target, "wb") as file:
-            shutil.copyfileobj(answer, file, 1 << 20)
+            shutil.copyfileobj(answer, file, _CHUNK)
     except (
         urllib.error.URLError,
         http.client.HTTPException,

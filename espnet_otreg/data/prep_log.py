@@ -59,14 +59,17 @@ def _counts(entry: Mapping[str, Any]) -> dict[str, int]:
 
 def format_prep_logs(paths: Iterable[str | Path]) -> str:
     """The logs of several corpora as a table: one line each, then what the reasons mean."""
-    lines = [f"{'corpus':<16}{'lang':<6}{'kept':>6}{'seconds':>10}  dropped; mended"]
+    logs = [read_json(path) for path in paths]
+    width = max([14, *(len(log["corpus"]) for log in logs)]) + 2
+    lines = [f"{'corpus':<{width}}{'lang':<6}{'kept':>6}{'seconds':>10}  dropped; mended"]
     reasons: set[str] = set()
-    for path in paths:
-        log = read_json(path)
+    for log in logs:
         dropped, mended = _counts(log["dropped"]), _counts(log["mended"])
         reasons.update(dropped)
         note = format_counts(dropped) + (f"; {format_counts(mended)}" if mended else "")
-        head = f"{log['corpus']:<16}{log['language']:<6}{log['kept']:>6}{log['seconds']:>10.1f}"
+        head = (
+            f"{log['corpus']:<{width}}{log['language']:<6}{log['kept']:>6}{log['seconds']:>10.1f}"
+        )
         lines.append(f"{head}  {note}")
     lines += [f"  {reason}: {DROP_REASONS[reason]}" for reason in sorted(reasons)]
     return "\n".join(lines)

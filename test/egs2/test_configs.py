@@ -1,4 +1,4 @@
-"""Every configuration of the recipe takes real optimiser steps: a tiny model, ten utterances."""
+"""Every configuration of the recipes takes real optimiser steps: a tiny model, ten utterances."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ import yaml
 from bad_input import ForkServer
 from tiny_training import TinyTraining
 
-CONF = Path(__file__).resolve().parents[2] / "egs2/mini_multi/slm1/conf"
-CONFIGS = sorted(path for path in CONF.glob("*/*.yaml") if path.stem != "llm")
+EGS2 = Path(__file__).resolve().parents[2] / "egs2"
+# Recipes of published corpora link to one preset.
+CONFIGS = sorted(
+    {path.resolve() for path in EGS2.glob("*/slm1/conf/*/*.yaml") if path.stem != "llm"}
+)
 # What the recipe's steps would be too many of here, and batches as small as the data.
 SHORT = ("--max_epoch", "1", "--num_iters_per_epoch", "2", "--batch_size", "4")
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def _name(path: Path) -> str:
+    return f"{path.parents[3].name}-{path.parent.name}-{path.stem}"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=_name)
 def test_takes_steps(
     path: Path, tiny_training: TinyTraining, fork_server: ForkServer, tmp_path: Path
 ) -> None:

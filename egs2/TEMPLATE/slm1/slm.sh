@@ -15,6 +15,7 @@ preset=mini           # settings: conf/PRESET/*.yaml and conf/PRESET/preset.sh
 tag=                  # experiments go to EXP_DIR/PRESET_TAG, for a second run with other settings
 exp_dir=exp           # where experiments go
 data_root=            # directory with existing copies of the corpus
+data_args=            # more options of local/data.sh
 download_dir=downloads # where downloads and models go
 mix_channels=false    # average the channels of stereo recordings instead of refusing them
 full=false            # whole out-of-domain sets, and the zero-shot row of the encoder's own model

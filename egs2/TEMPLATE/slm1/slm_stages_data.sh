@@ -7,15 +7,19 @@ stage_data() {
   for set in "${train_set}" "${valid_set}" "${test_sets[@]}"; do
     outputs+=(--output "data/${set}/wav.scp" --output "data/${set}/text")
   done
+  if [[ -n "${data_args}" ]]; then
+    outputs+=(--set "data_args=${data_args}")
+  fi
   step data --input local/data.sh "${outputs[@]}" -- prepare_corpus
 }
 
 prepare_corpus() {
-  local args=(--download_dir "${download_dir}" --output data --nj "${nj}")
+  local args=(--download_dir "${download_dir}" --output data --nj "${nj}") more
   if [[ -n "${data_root}" ]]; then
     args+=(--data_root "${data_root}")
   fi
-  launch train_cmd data/log/prepare.log local/data.sh "${args[@]}"
+  read -ra more <<<"${data_args}"
+  launch train_cmd data/log/prepare.log local/data.sh "${args[@]}" "${more[@]}"
 }
 
 # Check every data directory and convert its audio to 16 kHz mono.

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Train on one kind of speech, test on it and on three others, with and without OTReg:
+# ./run.sh --data_root DIR, or ./run.sh --help for stages and options. To train on Common Voice:
+# ./run.sh --data_args "--corpus commonvoice" --in_domain commonvoice
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+settings=(
+  --preset pretrained         # conf/pretrained
+  --seeds "1"                 # "1 2 3" for a claim
+  --decode_modes "ctc llm joint"
+  --in_domain "mls"
+  --limit 300                 # utterances of each out-of-domain set and language; --full takes all
+)
+exec ../../TEMPLATE/slm1/slm.sh "${settings[@]}" -- "$@"

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Stage 1 of voxpopuli: speeches in parliament, and FLEURS out of domain, to data/{train,dev,test,ood}.
+set -euo pipefail
+
+languages=de,fr,es,it,nl,pl
+train_limit=0
+data_root=""
+download_dir=downloads
+output=data
+nj=2
+
+usage() {
+  cat <<'EOF'
+Usage: local/data.sh [options]
+
+Takes or fetches VoxPopuli (CC0; 16 languages) and the test sets of FLEURS (CC BY 4.0), which are
+out of domain.
+
+  --languages LIST    ISO-639-1 codes with commas between them         (default: de,fr,es,it,nl,pl)
+  --train_limit N     utterances of each language to train on, 0: all  (default: 0)
+  --data_root DIR     existing copies, nothing of these is fetched     (default: fetch)
+                        voxpopuli/ holds transcribed_data/de/asr_test.tsv, ...; or data/de/asr_test.tsv, ...
+                        fleurs/ holds data/de_de/{test.tsv,audio/test.tar.gz}, ...
+  --download_dir DIR  where downloads go                               (default: downloads)
+  --output DIR        where the data directories go                    (default: data)
+  --nj N              files fetched or looked at at a time             (default: 2)
+EOF
+}
+
+template=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../../TEMPLATE/slm1" && pwd)
+# shellcheck source=../../../TEMPLATE/slm1/path.sh
+. "${template}/path.sh"
+# shellcheck source=../../../TEMPLATE/slm1/utils/parse_options.sh
+. "${template}/utils/parse_options.sh"
+
+python -m espnet_otreg.bin.prepare_sets --languages "${languages}" \
+  --train voxpopuli:train --dev voxpopuli:dev --test voxpopuli:test --ood fleurs:test \
+  --train_limit "${train_limit}" --data_root "${data_root}" \
+  --download_dir "${download_dir}" --output_dir "${output}" --nj "${nj}"
