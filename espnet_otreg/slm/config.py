@@ -18,6 +18,7 @@ from espnet_otreg.slm.espnet_classes import espnet_class_names
 from espnet_otreg.slm.projector_config import PROJECTORS
 
 SPEECH = "{speech}"
+WAV2VEC2_TYPES = ("wav2vec2", "wav2vec2-bert")  # in their config.json
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,23 @@ class WhisperConfig:
         return [] if self.trailing_silence >= 0 else ["trailing_silence: must not be negative"]
 
 
-ENCODERS: dict[str, type] = {"precomputed": PrecomputedConfig, "hf_whisper": WhisperConfig}
+@dataclass(frozen=True)
+class Wav2Vec2Config:
+    """A wav2vec 2.0 (XLS-R) or w2v-BERT 2.0 model by local directory or hub name."""
+
+    model: str
+    trailing_silence: float = 0.0  # seconds
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        return [] if self.trailing_silence >= 0 else ["trailing_silence: must not be negative"]
+
+
+ENCODERS: dict[str, type] = {
+    "precomputed": PrecomputedConfig,
+    "hf_whisper": WhisperConfig,
+    "hf_wav2vec2": Wav2Vec2Config,
+}
 
 
 @dataclass(frozen=True)
@@ -148,7 +165,7 @@ class SLMConfig:
     """Everything that :func:`espnet_otreg.slm.build.build_model` needs."""
 
     encoder: str
-    encoder_conf: PrecomputedConfig | WhisperConfig | dict[str, Any]
+    encoder_conf: PrecomputedConfig | WhisperConfig | Wav2Vec2Config | dict[str, Any]
     frontend: str | None
     frontend_conf: dict[str, Any]
     specaug: str | None
