@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.models_offline.directory import resolve_model
 from espnet_otreg.slm.config import LLMConfig
 from espnet_otreg.slm.prompt import find_anchor, load_tokenizer
 
@@ -21,9 +22,10 @@ def _load(config: LLMConfig) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
+    directory = resolve_model(config.model)
     transformers_logging.disable_progress_bar()
     try:
-        return AutoModelForCausalLM.from_pretrained(config.model, dtype=_DTYPES[config.dtype])
+        return AutoModelForCausalLM.from_pretrained(directory, dtype=_DTYPES[config.dtype])
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
             f"no causal LLM could be loaded ({str(error).strip().splitlines()[0].rstrip('.')})",
