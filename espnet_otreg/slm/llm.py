@@ -49,10 +49,9 @@ class LLM(nn.Module):
         self.tokenizer = load_tokenizer(config.model)
         self.model = _load(config)
         self.anchor_id = find_anchor(self.tokenizer, config)
+        self.model.requires_grad_(False)
         if config.adapter == "lora":
             self._add_lora(config)
-        else:
-            self.model.requires_grad_(False)
         if float(self.embed(torch.tensor([self.anchor_id])).norm()) == 0.0:
             raise UserError(
                 "the anchor token's embedding is zero, so no cosine with it exists",
@@ -70,15 +69,15 @@ class LLM(nn.Module):
             target_modules=list(config.lora_targets),
         )
         try:
-            self.model = inject_adapter_in_model(lora, self.model)
+            # Not into the eyes of a model that also reads images, which would never learn.
+            inject_adapter_in_model(lora, self.model.get_decoder())
         except ValueError as error:
             raise UserError(
                 f"no layer of the LLM is named {' or '.join(config.lora_targets)}",
                 "llm_conf.lora_targets",
                 "name linear layers of this LLM",
             ) from error
-        # peft makes its matrices trainable and freezes the rest. Training them in a low
-        # precision would lose small updates.
+        # Training peft's matrices in a low precision would lose small updates.
         for name, parameter in self.model.named_parameters():
             if "lora_" in name:
                 parameter.data = parameter.data.float()
@@ -154,5 +153,5 @@ class LLM(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) outputs of the decoder to (..., V) next-token logits in fp32."""
         logits: Tensor = self.model.get_output_embeddings()(hidden).float()
-        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
         return cap * torch.tanh(logits / cap) if cap else logits
