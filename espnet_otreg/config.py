@@ -25,6 +25,24 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(names)
 
 
+def positive(**values: float) -> list[str]:
+    """Messages about values that are not.
+
+    >>> positive(layers=2, width=0)
+    ['width: must be positive, found 0']
+    """
+    return [f"{name}: must be positive, found {v}" for name, v in values.items() if v <= 0]
+
+
+def probability(**values: float) -> list[str]:
+    """Messages about values that are not in [0, 1).
+
+    >>> probability(dropout=1.5)
+    ['dropout: must be in [0, 1), found 1.5']
+    """
+    return [f"{name}: must be in [0, 1), found {v}" for name, v in values.items() if not 0 <= v < 1]
+
+
 def _fits(value: Any, expected: Any) -> bool:
     """Whether ``value`` is of the annotated type; an int is a fine float, a bool is no int."""
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)

@@ -25,7 +25,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", help="file name; else averaged, best or latest")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
     parser.add_argument("--batch_size", type=int, default=32, help="utterances decoded together")
-    parser.add_argument("--num_beams", type=int, default=1, help="of the LLM; 1 is greedy")
+    parser.add_argument(
+        "--num_beams", type=int, default=1, help="1 is greedy; more: n-best (llm, joint)"
+    )
     parser.add_argument("--num_samples", type=int, default=0, help="of the LLM (sample, joint)")
     parser.add_argument("--temperature", type=float, default=1.0, help="of sampling")
     parser.add_argument("--seed", type=int, default=0, help="of sampling")

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from espnet_otreg.decoding.ctc import ctc_log_probs, prefix_beam_search
-from espnet_otreg.decoding.generation import Generated
-from espnet_otreg.decoding.hypothesis import Candidate
+from espnet_otreg.decoding.hypothesis import Candidate, Generated
 from espnet_otreg.decoding.prefix import Reader
 from espnet_otreg.decoding.rescoring import transcript_log_probs
 from espnet_otreg.decoding.tokens import TokenMaps

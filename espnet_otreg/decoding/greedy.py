@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from espnet_otreg.decoding.generation import Generated
+from espnet_otreg.decoding.hypothesis import Generated
 from espnet_otreg.decoding.prefix import Reader
 
 

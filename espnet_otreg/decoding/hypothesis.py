@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Generated:
+    """Token ids without the stop token, and whether the length limit ended them."""
+
+    token_ids: tuple[int, ...]
+    hit_limit: bool
+
+
+@dataclass(frozen=True)
 class Hypothesis:
     """One transcript.
 

@@ -25,7 +25,7 @@ class DecodingOptions:
     """Settings of all modes.
 
     Args:
-        num_beams: 1 is greedy; more is beam search with as many hypotheses (llm, joint).
+        num_beams: 1 is greedy; more is beam search, whose n-best are as many (llm, joint).
         num_samples: samples of the LLM per utterance (sample; more candidates for joint).
         temperature: of sampling.
         seed: of sampling; the same seed and batches give the same samples.

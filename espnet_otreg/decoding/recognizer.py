@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from espnet_otreg.decoding.beam import beam_search
 from espnet_otreg.decoding.candidates import propose, score_candidates
 from espnet_otreg.decoding.ctc import best_paths
-from espnet_otreg.decoding.generation import Generated, generate
 from espnet_otreg.decoding.greedy import greedy
-from espnet_otreg.decoding.hypothesis import Candidate, Hypothesis
+from espnet_otreg.decoding.hypothesis import Candidate, Generated, Hypothesis
 from espnet_otreg.decoding.options import DecodingOptions
 from espnet_otreg.decoding.prefix import Reader, read_prefix
 from espnet_otreg.decoding.rescoring import transcript_log_probs
+from espnet_otreg.decoding.sampling import sample
 from espnet_otreg.decoding.tokens import TokenMaps
 from espnet_otreg.slm.assembly import LLMInput
 from espnet_otreg.slm.embeddings import SpeechEmbeddings
@@ -84,15 +85,16 @@ class Recognizer:
             prefix = read_prefix(self.model.llm, inputs)
         free: list[list[Generated]] = [[] for _ in languages]
         if wanted & {"llm", "joint"}:
+            stops = self.model.prompt.stop_ids
             if options.num_beams == 1:
-                beams = [[said] for said in greedy(prefix, self.model.prompt.stop_ids, limits)]
+                beams = [[said] for said in greedy(prefix, stops, limits)]
             else:
-                beams = self.generate(inputs, limits, options.num_beams, 0)
+                beams = beam_search(prefix, stops, limits, options.num_beams)
             _extend(free, beams)
             if "llm" in wanted:
                 found.hypotheses["llm"] = self.scored(prefix, beams)
         if "sample" in wanted or ("joint" in wanted and options.num_samples):
-            samples = self.generate(inputs, limits, 1, options.num_samples)
+            samples = self.sample(inputs, limits)
             _extend(free, samples)
             if "sample" in wanted:
                 found.hypotheses["sample"] = self.scored(prefix, samples)
@@ -115,19 +117,17 @@ class Recognizer:
         """Prompt and speech, padded on the left."""
         return self.model.assemble(speech, languages, padding_side="left")
 
-    def generate(
-        self, inputs: LLMInput, limits: Sequence[int], beams: int, samples: int
-    ) -> list[list[Generated]]:
-        """Free-running hypotheses; see :func:`espnet_otreg.decoding.generation.generate`."""
-        return generate(
+    def sample(self, inputs: LLMInput, limits: Sequence[int]) -> list[list[Generated]]:
+        """Samples of the LLM; see :func:`espnet_otreg.decoding.sampling.sample`."""
+        options = self.options
+        return sample(
             self.model.llm,
             inputs,
             self.model.prompt.stop_ids,
             limits,
-            num_beams=beams,
-            num_samples=samples,
-            temperature=self.options.temperature,
-            seed=self.options.seed,
+            options.num_samples,
+            temperature=options.temperature,
+            seed=options.seed,
         )
 
     def scored(self, prefix: Reader, found: list[list[Generated]]) -> list[list[Hypothesis]]:

@@ -12,6 +12,8 @@ import yaml
 
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.files import read_json, sha256_file
+from espnet_otreg.models_offline.directory import model_revision
+from espnet_otreg.models_offline.hub import split_revision
 from espnet_otreg.recipe.facts import read_settings
 from espnet_otreg.report.layout import Experiment, arm_name, is_pretraining
 
@@ -43,6 +45,7 @@ def _run(directory: Path) -> dict[str, Any]:
         "steps": _steps(config),
         "batch": config.get("batch_bins") or config.get("batch_size"),
         "regularizers": _regularizers(config.get("regularizers") or []),
+        "encoder": _encoder(config),
         "llm": _model_name((config.get("llm_conf") or {}).get("model", UNKNOWN)),
         "config_sha256": sha256_file(directory / "config.yaml"),
         "checkpoint_sha256": sha256_file(checkpoint) if checkpoint.is_file() else UNKNOWN,
@@ -54,10 +57,24 @@ def _run(directory: Path) -> dict[str, Any]:
 def _model_name(model: str) -> str:
     """A hub name or a path within the recipe as it is, of other paths the last part.
 
+    The hub's commit is added where it is known.
+
     >>> _model_name("exp/mini/llm"), _model_name("/models/smollm2-135m")
     ('exp/mini/llm', 'smollm2-135m')
     """
-    return Path(model).name if Path(model).is_absolute() else model
+    name = Path(model).name if Path(model).is_absolute() else model
+    revision = model_revision(model)
+    return f"{split_revision(name)[0]}@{revision}" if revision else name
+
+
+def _encoder(config: dict[str, Any]) -> str:
+    """The model that encodes the speech, or the one that has made the features."""
+    named = (config.get("encoder_conf") or {}).get("model")
+    for path, name, _ in config.get("train_data_path_and_name_and_type") or []:
+        features = Path(path).parent / "feats.json"
+        if named is None and name == "speech" and features.is_file():
+            named = read_json(features).get("encoder")
+    return _model_name(named) if named else UNKNOWN
 
 
 def _joint_weight(directory: Path) -> float | None:

@@ -232,6 +232,11 @@ def _alignment(report: Report) -> list[str]:
     return [*parts, *NOTES]
 
 
+def _names(report: Report, role: str) -> str:
+    """The pretrained models of all training runs, with the hub's commit where it is known."""
+    return ", ".join(sorted({run[role] for run in report.runs})) or "unknown"
+
+
 def _provenance(report: Report) -> list[str]:
     environment = Table("Environment", ("", ""), tuple(report.environment.items()), names=2)
     runs = Table(
@@ -279,5 +284,5 @@ def _provenance(report: Report) -> list[str]:
         f"Normaliser `{first.normalizer}`. Scored lists of utterances, with their references: "
         + ", ".join(f"`{digest}`" for digest in scored)
         + ". Rows with other lists or another normaliser are refused.",
-        f"LLM: {', '.join(sorted({run['llm'] for run in report.runs})) or 'unknown'}.",
+        f"Encoder: {_names(report, 'encoder')}. LLM: {_names(report, 'llm')}.",
     ]

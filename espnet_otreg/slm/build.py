@@ -107,7 +107,7 @@ def build_model(config: SLMConfig) -> SpokenLanguageModel:
     normalize = _optional("normalize", config.normalize, config.normalize_conf)
     input_size = int(frontend.output_size()) if frontend is not None else None  # type: ignore[operator]
     encoder = build_encoder(config.encoder, config.encoder_conf, input_size)
-    if config.encoder == "hf_whisper":
+    if config.encoder in ("hf_whisper", "hf_wav2vec2"):
         encoder.requires_grad_(False)
     llm = LLM(config.llm_conf)
     projector = Projector(

@@ -12,7 +12,7 @@ from espnet_otreg.errors import UserError
 
 # Modules whose weights come from a named pretrained model, so that the configuration restores
 # them; their frozen parameters are not saved again at every epoch.
-PRETRAINED = ("llm.", "encoder.whisper.")
+PRETRAINED = ("llm.", "encoder.whisper.", "encoder.wav2vec2.")
 _UNNAMED = "checkpoint"
 
 

@@ -11,20 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from espnet_otreg.config import did_you_mean, parse_config
+from espnet_otreg.config import did_you_mean, parse_config, positive, probability
 from espnet_otreg.errors import ConfigErrors
 from espnet_otreg.regularizers.registry import NamedRegularizer, parse_regularizers
 from espnet_otreg.slm.espnet_classes import espnet_class_names
+from espnet_otreg.slm.projector_config import PROJECTORS
 
 SPEECH = "{speech}"
-
-
-def _positive(**values: float) -> list[str]:
-    return [f"{name}: must be positive, found {v}" for name, v in values.items() if v <= 0]
-
-
-def _probability(**values: float) -> list[str]:
-    return [f"{name}: must be in [0, 1), found {v}" for name, v in values.items() if not 0 <= v < 1]
+WAV2VEC2_TYPES = ("wav2vec2", "wav2vec2-bert")  # in their config.json
 
 
 @dataclass(frozen=True)
@@ -48,65 +42,22 @@ class WhisperConfig:
 
 
 @dataclass(frozen=True)
-class StackTransformerConfig:
-    """Stack neighbouring frames, then a small transformer."""
+class Wav2Vec2Config:
+    """A wav2vec 2.0 (XLS-R) or w2v-BERT 2.0 model by local directory or hub name."""
 
-    stack: int = 3
-    layers: int = 2
-    width: int = 384
-    heads: int = 6
-    dropout: float = 0.1
+    model: str
+    trailing_silence: float = 0.0  # seconds
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        errors = _positive(
-            stack=self.stack, layers=self.layers, width=self.width, heads=self.heads
-        ) + _probability(dropout=self.dropout)
-        if self.heads > 0 and self.width % self.heads:
-            errors.append(f"width: {self.width} is not a multiple of heads ({self.heads})")
-        return errors
+        return [] if self.trailing_silence >= 0 else ["trailing_silence: must not be negative"]
 
 
-@dataclass(frozen=True)
-class StackMLPConfig:
-    """Stack neighbouring frames, then two linear layers."""
-
-    stack: int = 4
-    width: int = 1024
-    dropout: float = 0.1
-
-    def validate(self) -> list[str]:
-        """Messages about impossible values."""
-        return _positive(stack=self.stack, width=self.width) + _probability(dropout=self.dropout)
-
-
-@dataclass(frozen=True)
-class StridedConvolutionConfig:
-    """Convolutions whose strides multiply to the reduction of the frame rate."""
-
-    strides: tuple[int, ...] = (2, 2)
-    kernel: int = 5
-    width: int = 512
-    dropout: float = 0.1
-
-    def validate(self) -> list[str]:
-        """Messages about impossible values."""
-        errors = _positive(kernel=self.kernel, width=self.width) + _probability(
-            dropout=self.dropout
-        )
-        if not self.strides or min(self.strides) < 1:
-            errors.append(f"strides: need at least one positive stride, found {self.strides}")
-        if self.kernel % 2 == 0:
-            errors.append(f"kernel: must be odd, found {self.kernel}")
-        return errors
-
-
-PROJECTORS: dict[str, type] = {
-    "stack_transformer": StackTransformerConfig,
-    "stack_mlp": StackMLPConfig,
-    "strided_convolution": StridedConvolutionConfig,
+ENCODERS: dict[str, type] = {
+    "precomputed": PrecomputedConfig,
+    "hf_whisper": WhisperConfig,
+    "hf_wav2vec2": Wav2Vec2Config,
 }
-ENCODERS: dict[str, type] = {"precomputed": PrecomputedConfig, "hf_whisper": WhisperConfig}
 
 
 @dataclass(frozen=True)
@@ -126,7 +77,7 @@ class LLMConfig:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        return _positive(lora_rank=self.lora_rank, lora_alpha=self.lora_alpha) + _probability(
+        return positive(lora_rank=self.lora_rank, lora_alpha=self.lora_alpha) + probability(
             lora_dropout=self.lora_dropout
         )
 
@@ -187,7 +138,7 @@ class ReadoutConfig:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        return _positive(initial_scale=self.initial_scale)
+        return positive(initial_scale=self.initial_scale)
 
 
 @dataclass(frozen=True)
@@ -202,7 +153,7 @@ class ModelConfig:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        errors = _positive(max_nonfinite_steps=self.max_nonfinite_steps) + _probability(
+        errors = positive(max_nonfinite_steps=self.max_nonfinite_steps) + probability(
             label_smoothing=self.label_smoothing
         )
         for name in ("cross_entropy_weight", "embedding_noise"):
@@ -216,7 +167,7 @@ class SLMConfig:
     """Everything that :func:`espnet_otreg.slm.build.build_model` needs."""
 
     encoder: str
-    encoder_conf: PrecomputedConfig | WhisperConfig | dict[str, Any]
+    encoder_conf: PrecomputedConfig | WhisperConfig | Wav2Vec2Config | dict[str, Any]
     frontend: str | None
     frontend_conf: dict[str, Any]
     specaug: str | None

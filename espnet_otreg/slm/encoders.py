@@ -1,4 +1,4 @@
-"""Speech encoders as ESPnet sees them: our own two, and ESPnet's by their usual names."""
+"""Speech encoders as ESPnet sees them: our own three, and ESPnet's by their usual names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.slm.config import PrecomputedConfig, WhisperConfig
+from espnet_otreg.slm.config import PrecomputedConfig, Wav2Vec2Config, WhisperConfig
 from espnet_otreg.slm.espnet_classes import espnet_class
 
 
@@ -73,15 +73,37 @@ class HFWhisperEncoder(AbsEncoder):
         return frames, lengths, None
 
 
+class HFWav2Vec2Encoder(AbsEncoder):
+    """A Hugging Face wav2vec 2.0 or w2v-BERT 2.0 encoder on waveforms of their true length."""
+
+    def __init__(self, config: Wav2Vec2Config) -> None:
+        super().__init__()
+        from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder
+
+        self.wav2vec2 = Wav2Vec2Encoder(config.model, config.trailing_silence)
+        self.frame_seconds = self.wav2vec2.frame_seconds
+
+    def output_size(self) -> int:
+        """D of the frames."""
+        return self.wav2vec2.output_size
+
+    def forward(
+        self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(B, N) waveforms to (B, T, D) frames and their numbers."""
+        frames, lengths = self.wav2vec2(xs_pad, ilens)
+        return frames, lengths, None
+
+
 def build_encoder(
     name: str,
-    config: PrecomputedConfig | WhisperConfig | dict[str, Any],
+    config: PrecomputedConfig | WhisperConfig | Wav2Vec2Config | dict[str, Any],
     input_size: int | None,
 ) -> AbsEncoder:
     """Build an encoder.
 
     Args:
-        name: ``precomputed``, ``hf_whisper`` or a name of ESPnet's ASR task.
+        name: ``precomputed``, ``hf_whisper``, ``hf_wav2vec2`` or a name of ESPnet's ASR task.
         config: its checked configuration.
         input_size: D of a frontend's output, for ESPnet's encoders.
 
@@ -91,6 +113,8 @@ def build_encoder(
     >>> build_encoder("precomputed", PrecomputedConfig(512, 0.02), None).output_size()
     512
     """
+    if isinstance(config, Wav2Vec2Config):
+        return HFWav2Vec2Encoder(config)
     if isinstance(config, WhisperConfig):
         return HFWhisperEncoder(config)
     if isinstance(config, PrecomputedConfig):

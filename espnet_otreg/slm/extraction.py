@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.files import lock_directory, read_json
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.slm.augment import AugmentConfig
+from espnet_otreg.slm.config import WAV2VEC2_TYPES
 from espnet_otreg.slm.feature_dir import (
     FeatureOptions,
     check_durations,
@@ -56,11 +58,13 @@ def _check(nj: int, job: int | None, num_jobs: int | None, copies: int, only: bo
 
 
 def _longest_input(directory: Path) -> float:
-    """Seconds that a Whisper model takes; an error if the model is of another kind."""
+    """Seconds that an encoder takes; an error if the model is no encoder that we know."""
     config = read_json(directory / "config.json")
+    if config.get("model_type") in WAV2VEC2_TYPES:
+        return math.inf
     if config.get("model_type") != "whisper":
         raise UserError(f"a model of type {config.get('model_type')}", str(directory),
-                        "features are made with Whisper: give such a model")  # fmt: skip
+                        "features are made with Whisper, wav2vec 2.0 or w2v-BERT")  # fmt: skip
     return float(config["max_source_positions"]) * 0.02
 
 

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import atomic_write, lock_directory, write_json
+from espnet_otreg.files import atomic_write, lock_directory, read_json, write_json
 from espnet_otreg.progress import Progress
 from espnet_otreg.slm.augment import augment, generator_for
+from espnet_otreg.slm.config import WAV2VEC2_TYPES
 from espnet_otreg.slm.feature_dir import (
     SAMPLE_RATE,
     FeatureOptions,
@@ -28,8 +29,11 @@ from espnet_otreg.slm.feature_dir import (
     job_directory,
     too_long,
 )
+from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder
 from espnet_otreg.slm.waveform import read_waveform
 from espnet_otreg.slm.whisper import WhisperEncoder
+
+SpeechEncoder = WhisperEncoder | Wav2Vec2Encoder
 
 
 def _waveform(item: Item, options: FeatureOptions, limit: int) -> np.ndarray:
@@ -58,7 +62,7 @@ def _batches(items: Sequence[Item], seconds: float) -> Iterator[list[Item]]:
 
 
 @torch.inference_mode()
-def _encode(encoder: WhisperEncoder, waveforms: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _encode(encoder: SpeechEncoder, waveforms: Sequence[np.ndarray]) -> list[np.ndarray]:
     speech = torch.nn.utils.rnn.pad_sequence(list(map(torch.tensor, waveforms)), batch_first=True)
     lengths = torch.tensor([len(waveform) for waveform in waveforms])
     device = next(encoder.parameters()).device
@@ -68,7 +72,7 @@ def _encode(encoder: WhisperEncoder, waveforms: Sequence[np.ndarray]) -> list[np
 
 
 def run_job(
-    encoder: WhisperEncoder,
+    encoder: SpeechEncoder,
     items: Sequence[Item],
     options: FeatureOptions,
     directory: Path,
@@ -109,9 +113,11 @@ def run_job(
 
 
 @functools.lru_cache(maxsize=1)
-def load_encoder(model: str, trailing_silence: float, dtype: str, device: str) -> WhisperEncoder:
-    """The encoder in evaluation mode, with the dtype and device asked for."""
-    encoder = WhisperEncoder(model, trailing_silence).eval().requires_grad_(False)
+def load_encoder(model: str, trailing_silence: float, dtype: str, device: str) -> SpeechEncoder:
+    """The encoder of a directory in evaluation mode, with the dtype and device asked for."""
+    kind = read_json(Path(model) / "config.json").get("model_type")
+    cls = Wav2Vec2Encoder if kind in WAV2VEC2_TYPES else WhisperEncoder
+    encoder: SpeechEncoder = cls(model, trailing_silence).eval().requires_grad_(False)
     encoder.encoder.to(getattr(torch, dtype))
     try:
         return encoder.to(device)

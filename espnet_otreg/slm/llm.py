@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.models_offline.directory import resolve_model
 from espnet_otreg.slm.config import LLMConfig
 from espnet_otreg.slm.prompt import find_anchor, load_tokenizer
 
@@ -21,9 +22,10 @@ def _load(config: LLMConfig) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
+    directory = resolve_model(config.model)
     transformers_logging.disable_progress_bar()
     try:
-        return AutoModelForCausalLM.from_pretrained(config.model, dtype=_DTYPES[config.dtype])
+        return AutoModelForCausalLM.from_pretrained(directory, dtype=_DTYPES[config.dtype])
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(
             f"no causal LLM could be loaded ({str(error).strip().splitlines()[0].rstrip('.')})",
@@ -47,10 +49,9 @@ class LLM(nn.Module):
         self.tokenizer = load_tokenizer(config.model)
         self.model = _load(config)
         self.anchor_id = find_anchor(self.tokenizer, config)
+        self.model.requires_grad_(False)
         if config.adapter == "lora":
             self._add_lora(config)
-        else:
-            self.model.requires_grad_(False)
         if config.activation_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
             # A frozen embedding layer needs no gradient in this variant, whatever Transformers
@@ -73,15 +74,15 @@ class LLM(nn.Module):
             target_modules=list(config.lora_targets),
         )
         try:
-            self.model = inject_adapter_in_model(lora, self.model)
+            # Not into the eyes of a model that also reads images, which would never learn.
+            inject_adapter_in_model(lora, self.model.get_decoder())
         except ValueError as error:
             raise UserError(
                 f"no layer of the LLM is named {' or '.join(config.lora_targets)}",
                 "llm_conf.lora_targets",
                 "name linear layers of this LLM",
             ) from error
-        # peft makes its matrices trainable and freezes the rest. Training them in a low
-        # precision would lose small updates.
+        # Training peft's matrices in a low precision would lose small updates.
         for name, parameter in self.model.named_parameters():
             if "lora_" in name:
                 parameter.data = parameter.data.float()
@@ -157,5 +158,5 @@ class LLM(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) outputs of the decoder to (..., V) next-token logits in fp32."""
         logits: Tensor = self.model.get_output_embeddings()(hidden).float()
-        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
         return cap * torch.tanh(logits / cap) if cap else logits

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.models_offline.directory import resolve_model
 from espnet_otreg.slm.config import SPEECH, LLMConfig, PromptConfig
 
 
@@ -18,8 +19,9 @@ def load_tokenizer(model: str) -> Any:
     """
     from transformers import AutoTokenizer
 
+    directory = resolve_model(model)
     try:
-        return AutoTokenizer.from_pretrained(model)
+        return AutoTokenizer.from_pretrained(directory)
     except (OSError, ValueError) as error:
         raise UserError(
             f"no tokenizer could be loaded ({str(error).strip().splitlines()[0].rstrip('.')})",

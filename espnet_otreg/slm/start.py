@@ -17,7 +17,7 @@ class StartingProjector:
     Args:
         projector: encoder frames (B, T, E) and lengths (B,) to embeddings and lengths.
 
-    >>> from espnet_otreg.slm.config import StackMLPConfig
+    >>> from espnet_otreg.slm.projector_config import StackMLPConfig
     >>> from espnet_otreg.slm.projectors import Projector
     >>> projector = Projector(StackMLPConfig(), input_size=8, output_size=6, norm=2.0)
     >>> start, frames = StartingProjector(projector), (torch.randn(1, 9, 8), torch.tensor([9]))

@@ -8,7 +8,6 @@ masked. An utterance's frames are the same alone and in any batch.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from transformers import WhisperFeatureExtractor, WhisperModel
 from transformers.utils import logging as transformers_logging
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.models_offline.directory import resolve_model
 
 SAMPLE_RATE = 16000
 _FFT_SIZE = 400
@@ -59,12 +59,10 @@ class LogMel(nn.Module):
 
 def _load_encoder(model: str) -> Any:  # transformers types its modules loosely
     """The encoder of a local directory or a hub name, in fp32."""
-    where = Path(model)
-    if not where.is_dir() and (where.is_absolute() or model.startswith(".") or where.exists()):
-        raise UserError("no such model directory", model, "give a directory or a hub name")
+    directory = resolve_model(model)
     transformers_logging.disable_progress_bar()
     try:
-        whole = WhisperModel.from_pretrained(model, dtype=torch.float32)
+        whole = WhisperModel.from_pretrained(directory, dtype=torch.float32)
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise UserError(

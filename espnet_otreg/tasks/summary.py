@@ -9,6 +9,22 @@ def _megabytes(number: float) -> str:
     return f"{number / 1e6:,.0f} MB"
 
 
+def training_bytes(model: nn.Module) -> int:
+    """Bytes of weights, gradients and the two moments of an Adam-like optimiser.
+
+    Args:
+        model: the model, with ``requires_grad`` already set; it may be on the device ``meta``.
+
+    >>> layer = nn.Linear(2, 3)
+    >>> training_bytes(layer), training_bytes(layer.requires_grad_(False))
+    (144, 36)
+    """
+    return sum(
+        parameter.numel() * parameter.element_size() * (4 if parameter.requires_grad else 1)
+        for parameter in model.parameters()
+    )
+
+
 def describe(model: nn.Module) -> str:
     """Trainable and all parameters by module, and the memory that they need.
 
@@ -25,15 +41,12 @@ def describe(model: nn.Module) -> str:
       all                    9 of           9  (100.00 %)
     """
     rows: dict[str, list[int]] = {}
-    weights = states = 0
     for name, parameter in model.named_parameters():
         count = parameter.numel()
         row = rows.setdefault(name.split(".")[0], [0, 0])
         row[1] += count
-        weights += count * parameter.element_size()
         if parameter.requires_grad:
             row[0] += count
-            states += 3 * count * parameter.element_size()
     trained, total = (sum(row[i] for row in rows.values()) for i in (0, 1))
     lines = ["trainable parameters by module:"]
     lines += [f"  {name:<12}{t:>12,} of {n:>11,}" for name, (t, n) in rows.items()]
@@ -41,6 +54,6 @@ def describe(model: nn.Module) -> str:
     lines.append(f"  {'all':<12}{trained:>12,} of {total:>11,}  ({share:.2f} %)")
     lines.append(
         "memory for weights, gradients and optimiser state: "
-        f"{_megabytes(weights + states)}, and activations"
+        f"{_megabytes(training_bytes(model))}, and activations"
     )
     return "\n".join(lines)

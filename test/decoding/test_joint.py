@@ -11,8 +11,7 @@ import torch
 
 from espnet_otreg.decoding.candidates import UNKNOWN_TOKEN, propose, score_by_ctc
 from espnet_otreg.decoding.ctc import ctc_log_probs
-from espnet_otreg.decoding.generation import Generated
-from espnet_otreg.decoding.hypothesis import Candidate
+from espnet_otreg.decoding.hypothesis import Candidate, Generated
 from espnet_otreg.decoding.joint import BONUSES, PRIORS, WEIGHTS, JointWeights, ranked, tune
 from espnet_otreg.decoding.tokens import TokenMaps
 

@@ -102,6 +102,27 @@ def test_samples_and_joint_hypotheses_are_listed_best_first(decoded: Path) -> No
     assert status["joint_weights"]["weight"] == chosen["weight"]
 
 
+def test_beams_are_listed_best_first_whatever_the_batch(
+    tiny_slm: Path, features: Path, tmp_path: Path
+) -> None:
+    nbest = []
+    for size in (1, 4):
+        output = tmp_path / str(size)
+        beams = DecodingOptions(num_beams=3)
+        decode(tiny_slm, features, output, batch_size=size, options=beams)
+        text, score = (read_table(output / "llm/features" / name) for name in ("text", "score"))
+        nbest.append(read_json(output / "llm/features/nbest.json"))
+        for key, several in nbest[-1].items():
+            scores = [row["score"] for row in several]
+            assert len(several) == 3 and scores == sorted(scores, reverse=True)
+            assert several[0]["text"] == text[key]
+            assert several[0]["score"] == pytest.approx(float(score[key]), abs=1e-5)
+    for key, several in nbest[0].items():
+        assert [row["text"] for row in several] == [row["text"] for row in nbest[1][key]]
+        scores = [[row["score"] for row in rows[key]] for rows in nbest]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+
+
 def test_batches_of_one_give_the_same_hypotheses(
     tiny_slm: Path, features: Path, decoded: Path, tmp_path: Path
 ) -> None:

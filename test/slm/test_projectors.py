@@ -5,17 +5,23 @@ from __future__ import annotations
 import pytest
 import torch
 
-from espnet_otreg.slm.config import (
+from espnet_otreg.errors import ConfigErrors
+from espnet_otreg.slm.config import parse_slm_config
+from espnet_otreg.slm.frames import stack_frames
+from espnet_otreg.slm.projector_config import (
     StackMLPConfig,
     StackTransformerConfig,
     StridedConvolutionConfig,
+    WindowQFormerConfig,
 )
-from espnet_otreg.slm.projectors import Projector, stack_frames
+from espnet_otreg.slm.projectors import Projector
 
 CONFIGS = [
     StackTransformerConfig(stack=3, layers=2, width=24, heads=4),
     StackMLPConfig(stack=4, width=24),
     StridedConvolutionConfig(strides=(2, 2), kernel=5, width=24),
+    WindowQFormerConfig(window=5, queries=1, layers=2, width=24, heads=4),
+    WindowQFormerConfig(window=6, queries=3, layers=1, width=24, heads=4),
 ]
 
 
@@ -23,8 +29,8 @@ CONFIGS = [
 def test_an_utterance_is_projected_alike_alone_and_padded(config) -> None:
     torch.manual_seed(0)
     projector = Projector(config, input_size=6, output_size=10, norm=3.0).eval()
-    lengths = torch.tensor([17, 1, 8])
-    features = torch.randn(3, 17, 6)  # what stands beyond a length is garbage on purpose
+    lengths = torch.tensor([17, 1, 8, 12])
+    features = torch.randn(4, 17, 6)  # what stands beyond a length is garbage on purpose
     batch, batch_lengths = projector(features, lengths)
     for index, length in enumerate(lengths.tolist()):
         alone, alone_lengths = projector(features[index : index + 1, :length], lengths[index, None])
@@ -49,3 +55,51 @@ def test_stacking_keeps_every_frame_in_order() -> None:
     stacked, lengths = stack_frames(features, torch.tensor([10]), 4)
     assert stacked.flatten().tolist() == [*map(float, range(10)), 0.0, 0.0]
     assert lengths.tolist() == [3]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: type(config).__name__)
+def test_every_parameter_gets_a_gradient_from_every_output(config) -> None:
+    torch.manual_seed(0)
+    projector = Projector(config, input_size=6, output_size=10, norm=3.0).eval()
+    values, lengths = projector(torch.randn(2, 17, 6), torch.tensor([17, 9]))
+    weights = torch.randn_like(values)  # the sum of squares is the same for all directions
+    for row, length in enumerate(lengths.tolist()):
+        for place in range(length):
+            projector.zero_grad()
+            (values[row, place] * weights[row, place]).sum().backward(retain_graph=True)
+            silent = [n for n, p in projector.named_parameters() if not p.grad.abs().sum() > 0]
+            assert silent == []
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("queries", "counts"), [(1, (1, 1, 2, 3)), (3, (1, 3, 4, 8))])
+def test_queries_see_the_frames_of_their_window_and_no_others(
+    queries: int, counts: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    config = WindowQFormerConfig(window=6, queries=queries, layers=2, width=24, heads=4)
+    projector = Projector(config, input_size=6, output_size=10, norm=3.0).eval()
+    lengths = torch.tensor([1, 6, 7, 16])  # 6 / 3 = 2 frames for each of three queries
+    features = torch.randn(4, 16, 6)
+    values, found = projector(features, lengths)
+    assert tuple(found.tolist()) == counts
+    for frame in range(16):
+        changed = features.clone()
+        changed[3, frame] += 1.0
+        moved = (projector(changed, lengths)[0][3] - values[3]).abs().amax(dim=1) > 1e-6
+        window = frame // 6
+        expected = [place // queries == window for place in range(counts[3])]
+        assert moved[: counts[3]].tolist() == expected
+
+
+def test_a_qformer_that_makes_no_sense_is_refused() -> None:
+    conf = {"window": 17, "queries": 2, "width": 10, "heads": 4, "dropout": 1.0}
+    with pytest.raises(ConfigErrors) as caught:
+        parse_slm_config(
+            {"llm_conf": {"model": "x"}, "projector": "window_qformer", "projector_conf": conf}
+        )
+    assert caught.value.errors == [
+        "projector_conf.dropout: must be in [0, 1), found 1.0",
+        "projector_conf.width: 10 is not a multiple of heads (4)",
+        "projector_conf.window: 17 is not a multiple of queries (2)",
+    ]

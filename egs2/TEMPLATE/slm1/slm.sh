@@ -23,6 +23,7 @@ limit=60              # without --full: utterances of each out-of-domain set and
 encoder=              # Whisper by name, hub name or directory; empty: the preset's
 augment_copies=       # augmented copies of each training utterance; empty: the preset's
 llm=                  # LLM by name, hub name or directory, or "train"; empty: the preset's
+hf_offline=false      # never ask the hub: models are directories, in its cache or of tools/fetch_model.py
 accept_licence=false  # you have read and accept the terms of use of the models fetched
 arms=                 # names of conf/PRESET/*.yaml to compare, such as "sft control otreg"; empty: the preset's
 pretrainings=pretrain # names of conf/PRESET/pretrain*.yaml to compare; training goes on from the first

@@ -51,6 +51,9 @@ if ${full}; then
   limit=0
 fi
 
+if ${hf_offline}; then
+  export HF_HUB_OFFLINE=1
+fi
 encoder_dir=$(model_dir "${encoder}")
 if [[ "${llm}" == train ]]; then
   llm_dir=${exp}/llm

@@ -1,25 +1,17 @@
-"""Free-running hypotheses of the LLM: greedy, beam search, sampling (Hugging Face's generate)."""
+"""Samples of the LLM (Hugging Face's generate)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
+from espnet_otreg.decoding.hypothesis import Generated
 from espnet_otreg.slm.assembly import LLMInput
 from espnet_otreg.slm.llm import LLM
-
-
-@dataclass(frozen=True)
-class Generated:
-    """Token ids without the stop token, and whether the length limit ended them."""
-
-    token_ids: tuple[int, ...]
-    hit_limit: bool
 
 
 class LengthLimits(StoppingCriteria):
@@ -58,53 +50,47 @@ def cut(token_ids: Sequence[int], stop_ids: Sequence[int], limit: int) -> Genera
 
 
 @torch.inference_mode()
-def generate(
+def sample(
     llm: LLM,
     inputs: LLMInput,
     stop_ids: Sequence[int],
     limits: Sequence[int],
+    num_samples: int,
     *,
-    num_beams: int = 1,
-    num_samples: int = 0,
     temperature: float = 1.0,
     seed: int = 0,
 ) -> list[list[Generated]]:
-    """Hypotheses of a batch.
+    """Hypotheses of a batch, drawn from the LLM's distribution.
 
     Args:
         llm: the LLM; the sampling settings that it was published with are ignored.
         inputs: padded on the left.
         stop_ids: tokens that end a hypothesis.
         limits: B numbers of tokens.
-        num_beams: 1 is greedy; more is beam search, whose whole beam is returned.
-        num_samples: if positive, sample so many hypotheses instead.
-        temperature: of sampling.
-        seed: of sampling.
+        num_samples: hypotheses of each utterance.
+        temperature: divides the logits.
+        seed: of the random numbers.
 
     Returns:
-        For each utterance its hypotheses, best first (samples: as drawn).
+        For each utterance its hypotheses as drawn.
     """
-    count = num_samples or num_beams
     device, dtype = inputs.inputs_embeds.device, llm.model.get_input_embeddings().weight.dtype
     ends = torch.tensor(limits, device=device) + 1
     config = GenerationConfig(
         max_new_tokens=max(limits) + 1,  # one more for the stop token
-        do_sample=bool(num_samples),
-        num_beams=1 if num_samples else num_beams,
-        num_return_sequences=count,
-        length_penalty=0.0,  # beams compete by probability, not by probability per token
-        temperature=temperature if num_samples else None,
+        do_sample=True,
+        num_return_sequences=num_samples,
+        temperature=temperature,
         eos_token_id=list(stop_ids),
         pad_token_id=llm.anchor_id,
     )
     # generate() fills gaps of its argument with the LLM's published settings (repetition
-    # penalty, top-k, ...), which would make a beam score something other than a probability.
+    # penalty, top-k, ...), which would draw from something other than its distribution.
     published, llm.model.generation_config = llm.model.generation_config, GenerationConfig()
     devices = [device] if device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices, enabled=bool(num_samples)):
-            if num_samples:
-                torch.manual_seed(seed)
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed)
             sequences = llm.model.generate(
                 inputs_embeds=inputs.inputs_embeds.to(dtype),
                 attention_mask=inputs.attention_mask,
@@ -115,6 +101,6 @@ def generate(
     finally:
         llm.model.generation_config = published
     return [
-        [cut(row, stop_ids, limit) for row in sequences[n * count : (n + 1) * count]]
+        [cut(row, stop_ids, limit) for row in sequences[n * num_samples : (n + 1) * num_samples]]
         for n, limit in enumerate(limits)
     ]
