@@ -1,12 +1,14 @@
 """Whatever a file holds, its reader accepts it or says in one sentence what is wrong.
 
-100 inputs for each of ten readers; ``tools/nightly.sh`` tries 10,000 for each.
+100 inputs for each of eleven readers; ``tools/nightly.sh`` tries 10,000 for each.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import tarfile
 import wave
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espnet_otreg.data import archives
 from espnet_otreg.data.ark import FeatureTable, read_description, read_features
 from espnet_otreg.data.kaldi_dir import read_data_dir, read_table
+from espnet_otreg.data.sources import SOURCES
 from espnet_otreg.data.transcripts import Dropped, spoken_words, strip_notes
 from espnet_otreg.data.validate import AudioChecks, validate_data
 from espnet_otreg.errors import UserError
@@ -153,6 +157,38 @@ def test_descriptions_of_features(place: Path, value: Any, facts: Any, junk: byt
         (place / "feats.json").write_bytes(content)
         with contextlib.suppress(*REFUSED):
             assert read_description(place / "feats.json")["dim"] >= 1
+
+
+def _tarball(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+SOURCE = SOURCES["core_sounds_it"]
+NAMES_IN_ARCHIVES = (
+    "core-sounds-it.txt", "core-sounds-it.txt.gz", "digits/1.g722", "../1.g722", "/1.g722",
+    "digits/../../1.g722", "usr/share/asterisk/sounds/../1.g722", "./../core-sounds-it.txt",
+)  # fmt: skip
+
+
+@given(data=st.data(), name=st.sampled_from(NAMES_IN_ARCHIVES), as_deb=st.booleans())
+def test_archives_of_corpora(place: Path, data: st.DataObject, name: str, as_deb: bool) -> None:
+    good = _tarball(name, b"1: uno\n" * 9)
+    if as_deb:
+        header = f"{'data.tar.gz':<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(good):<10}`\n"
+        good = b"!<arch>\n" + header.encode() + good + b"\n" * (len(good) % 2)
+    path = place / "packed" / ("a.deb" if as_deb else "a.tar.gz")
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data.draw(mutated(good)))
+    inside = place / "packed/inside"
+    with contextlib.suppress(UserError):
+        archives.extract([path], SOURCE, inside)
+    unpacked = [p for p in place.rglob("*") if p.name.endswith((".g722", ".txt"))]
+    assert all(inside in p.parents for p in unpacked)
 
 
 GOOD_YAML = b"""projector: stack_mlp
