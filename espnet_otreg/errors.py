@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -21,9 +22,24 @@ class UserError(Exception):
     'data/train/text:3: the transcript is empty; remove the line'
     """
 
+    status = 1  # of the command that ends with it
+
     def __init__(self, what: str, where: str = "", mend: str = "") -> None:
         self.what, self.where, self.mend = what, where, mend
         super().__init__(f"{where + ': ' if where else ''}{what}{'; ' + mend if mend else ''}")
+
+
+class Stopped(UserError):
+    """No mistake: a signal asked the work to stop, and the same command goes on with it.
+
+    The exit status is that of sysexits.h for "try again later", which a batch system can be told
+    to take for a wish to be queued again (``RequeueExit=75`` of Slurm).
+
+    >>> Stopped("stopped by SIGTERM").status
+    75
+    """
+
+    status = os.EX_TEMPFAIL
 
 
 class ConfigErrors(UserError):
@@ -74,6 +90,7 @@ def sentence_for(error: Exception) -> str:
 def run_main(main: Callable[[], None]) -> NoReturn:
     """Run a command line: a user's mistake ends in one sentence on stderr and exit status 1.
 
+    A command that was asked to stop ends in one sentence too, with the status of :class:`Stopped`.
     Anything that is neither a :class:`UserError` nor an operating-system error is a defect of
     ours and keeps its traceback.
     """
@@ -81,7 +98,7 @@ def run_main(main: Callable[[], None]) -> NoReturn:
         main()
     except (UserError, OSError) as error:
         print(f"error: {sentence_for(error)}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(error.status if isinstance(error, UserError) else 1)
     except KeyboardInterrupt:
         print("error: interrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(130)

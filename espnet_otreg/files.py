@@ -89,8 +89,46 @@ def read_json(path: str | Path) -> Any:
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"not valid JSON ({error})", str(path), "make the file again") from error
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """What a text in YAML says; only plain values, no Python objects.
+
+    Raises:
+        UserError: if it is no YAML, naming the line of ``where``.
+
+    >>> parse_yaml("{lr: 0.1, betas: [0, 1]}", "--optim_conf")
+    {'lr': 0.1, 'betas': [0, 1]}
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except Exception as error:  # PyYAML raises many kinds, for instance for !!int and a wrong date
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}" if mark else where
+        reason = " ".join(str(getattr(error, "problem", None) or error or "not YAML").split())
+        raise UserError(f"not valid YAML ({reason})", place, "correct it") from error
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The keys and values of a YAML file.
+
+    Raises:
+        UserError: if the file is missing or holds no mapping in YAML, naming the line.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError("not UTF-8", str(path), "save the file as UTF-8") from error
+    except FileNotFoundError as error:
+        raise UserError("no such configuration", str(path), "check the path") from error
+    values = parse_yaml(text, str(path))
+    if not isinstance(values, dict):
+        raise UserError("expected keys and values", str(path), "see conf/ of a recipe")
+    return values
 
 
 def sha256_file(path: str | Path) -> str:

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 from bad_input import ForkServer
+from hypothesis import settings
 from tiny_training import TinyTraining, make_tiny_training
+from tiny_whisper import build_tiny_whisper
+
+# The suite tries the same examples every time; the nightly run looks for others, and for more
+# where they are cheap.
+settings.register_profile("suite", max_examples=100, deadline=None, derandomize=True)
+settings.register_profile("nightly", max_examples=2000, deadline=None, print_blob=True)
+settings.register_profile("fuzz", max_examples=10_000, deadline=None, print_blob=True)
+settings.load_profile("suite")
 
 _LANGUAGES = ("en", "es", "fr", "it", "ru")
 
@@ -32,32 +41,7 @@ def tiny_training(
 @pytest.fixture(scope="session")
 def tiny_whisper_model() -> Any:
     """A Whisper of two encoder layers and one decoder layer, 32 wide."""
-    import torch
-    from transformers import WhisperConfig, WhisperForConditionalGeneration
-
-    torch.manual_seed(0)
-    config = WhisperConfig(
-        vocab_size=300,
-        d_model=32,
-        encoder_layers=2,
-        decoder_layers=1,
-        encoder_attention_heads=4,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=48,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-        decoder_start_token_id=3,
-        suppress_tokens=None,
-        begin_suppress_tokens=None,
-    )
-    model = WhisperForConditionalGeneration(config).eval()
-    # Fresh biases are all zero, which would hide a bias that is put in the wrong place.
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias"):
-            torch.nn.init.normal_(parameter, std=0.1)
-    return model
+    return build_tiny_whisper()
 
 
 @pytest.fixture(scope="session")

@@ -54,11 +54,14 @@ def read_ar(path: str | Path) -> Iterator[tuple[str, bytes]]:
         while header := file.read(60):
             if len(header) < 60 or header[58:] != b"`\n":
                 raise _broken_deb(path)
-            size = int(header[48:58])
+            name, digits = header[:16].decode("latin-1"), header[48:58].strip()
+            if not digits.isdigit():
+                raise _broken_deb(path)
+            size = int(digits)
             content = file.read(size + size % 2)[:size]
             if len(content) < size:
                 raise _broken_deb(path)
-            yield header[:16].decode().strip().rstrip("/"), content
+            yield name.strip().rstrip("/"), content
 
 
 def _deb_members(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -110,7 +113,7 @@ def tar_members(
                     yield member.name, content.read()
         while stream.read(_CHUNK):
             pass  # what is behind the last member: padding, and the sum by which gzip tells damage
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except Exception as error:  # a damaged stream raises those of tarfile, gzip, lzma and zlib
         raise UserError(
             f"the archive cannot be read ({error})", str(path), "remove it and fetch it again"
         ) from error
@@ -147,12 +150,21 @@ def extract(archives: list[Path], source: Source, directory: Path) -> dict[str, 
             if name is None:
                 continue
             if member.endswith(".gz"):
-                content = gzip.decompress(content)
+                content = _unzipped(content, archive)
             target = directory / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
             hashes[name] = hashlib.sha256(content).hexdigest()
     return hashes
+
+
+def _unzipped(content: bytes, archive: Path) -> bytes:
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(
+            f"a file in it cannot be read ({error})", str(archive), "fetch the archive again"
+        ) from error
 
 
 def _download(url: str, target: Path) -> None:

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from espnet_otreg.data.ark import read_description, read_features
 from espnet_otreg.data.audio import audio_seconds
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import read_json
 
 
 @dataclass(frozen=True)
@@ -40,30 +37,6 @@ class DataSet:
     directory: Path
     utterances: tuple[Speech, ...]
     fingerprint: str
-
-
-def read_features(source: str, utterance: str) -> NDArray[np.float32]:
-    """A matrix (T, D) of a Kaldi archive.
-
-    Raises:
-        UserError: if it cannot be read, is empty or not finite, naming the utterance.
-    """
-    import kaldiio
-
-    try:
-        features = np.asarray(kaldiio.load_mat(source), dtype=np.float32)
-    except (OSError, ValueError, IndexError, AssertionError, EOFError) as error:
-        raise UserError(
-            f"the features cannot be read ({error})",
-            f"utterance {utterance} ({source})",
-            "run stage 3 (features) again",
-        ) from error
-    if not features.size or not np.isfinite(features).all():
-        fault = "contain NaN or infinity" if features.size else "are empty"
-        raise UserError(
-            f"the features {fault}", f"utterance {utterance} ({source})", "make them again"
-        )
-    return features
 
 
 def read_data_set(directory: str | Path, precomputed: bool) -> DataSet:
@@ -93,12 +66,12 @@ def read_data_set(directory: str | Path, precomputed: bool) -> DataSet:
     frame_seconds = 0.0
     about = ""
     if precomputed:
-        record = read_json(directory / "feats.json")
+        record = read_description(directory / "feats.json")
         frame_seconds, about = float(record["frame_seconds"]), str(record.get("fingerprint"))
 
     def seconds(key: str) -> float:
         if durations is not None:
-            return float(durations[key])
+            return _seconds(durations[key], f"{directory / 'utt2dur'}: utterance {key}")
         if precomputed:
             return len(read_features(sources[key], key)) * frame_seconds
         return audio_seconds(sources[key])
@@ -110,6 +83,16 @@ def read_data_set(directory: str | Path, precomputed: bool) -> DataSet:
     described = repr([(u.key, u.language, u.source) for u in utterances]) + about
     digest = hashlib.sha256(described.encode()).hexdigest()
     return DataSet(directory.resolve().name, directory, utterances, digest)
+
+
+def _seconds(value: str, where: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise UserError(f"'{value}' is no number of seconds", where, "make the file again")
+    return seconds
 
 
 def _companion(directory: Path, name: str, sources: dict[str, str]) -> dict[str, str] | None:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_set, read_features
+from espnet_otreg.data.ark import read_features
+from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_set
 from espnet_otreg.decoding.hypothesis import Candidate, Hypothesis
 from espnet_otreg.decoding.joint import JointWeights
 from espnet_otreg.decoding.options import DecodingOptions, check_modes

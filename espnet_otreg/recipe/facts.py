@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import sha256_file
+from espnet_otreg.files import read_yaml, sha256_file
 
 # How and where a command runs changes nothing in what it makes.
 IGNORED = frozenset(
@@ -45,15 +45,7 @@ def read_settings(path: str | Path) -> dict[str, str]:
     Raises:
         UserError: if it is no YAML or holds no keys.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UserError(f"not valid YAML ({error})", str(path), "mend the file") from error
-    if not isinstance(content, dict):
-        raise UserError("expected keys and values", str(path), "mend the file")
-    return flatten(content)
+    return flatten(read_yaml(path))
 
 
 def require_equal(first: str | Path, second: str | Path, but: str) -> None:

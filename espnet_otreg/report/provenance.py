@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from espnet_otreg.data.kaldi_dir import read_table
-from espnet_otreg.files import read_json, sha256_file
+from espnet_otreg.files import read_json, read_yaml, sha256_file
 from espnet_otreg.models_offline.directory import model_revision
 from espnet_otreg.models_offline.hub import split_revision
 from espnet_otreg.recipe.facts import read_settings
@@ -36,7 +34,7 @@ def training_runs(experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def _run(directory: Path) -> dict[str, Any]:
-    config = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(directory / "config.yaml")
     done = directory / ".done"
     # Of pretraining the last one is used.
     chosen = directory / "valid.loss.best.pth"

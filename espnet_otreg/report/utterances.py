@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from espnet_otreg.data.ark import read_features
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.errors import UserError
 from espnet_otreg.slm.model import SpokenLanguageModel
@@ -68,16 +69,8 @@ def read_speech(utterance: Utterance, precomputed: bool) -> np.ndarray:
     Raises:
         UserError: if the file cannot be read, naming the utterance.
     """
-    if not precomputed:
-        return read_waveform(utterance.source, utterance.key)
-    import kaldiio
-
-    try:
-        return np.array(kaldiio.load_mat(utterance.source), dtype=np.float32)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"its features cannot be read ({error})", utterance.key, "run stage 3 again"
-        ) from error
+    read = read_features if precomputed else read_waveform
+    return read(utterance.source, utterance.key)
 
 
 @torch.no_grad()

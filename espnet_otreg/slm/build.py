@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from espnet_otreg.config import did_you_mean
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
-from espnet_otreg.slm.checkpoint import naming_checkpoint
+from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
 from espnet_otreg.slm.config import ReadoutConfig, SLMConfig
 from espnet_otreg.slm.encoders import build_encoder, frame_seconds_of
 from espnet_otreg.slm.espnet_classes import espnet_class
@@ -151,12 +149,7 @@ def load_model(
     path = checkpoint_file(directory, checkpoint)
     model = build_model(config)
     check_prompt(model.prompt, directory)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except PermissionError:
-        raise  # the file may be whole
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-        raise UserError("the checkpoint is damaged", str(path), "train again to resume") from error
+    state = load_checkpoint(path)
     with naming_checkpoint(path):
         model.load_state_dict(state)
     try:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
+import zipfile
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
+import torch
 from torch import nn
 
 from espnet_otreg.errors import UserError
@@ -14,6 +18,39 @@ from espnet_otreg.errors import UserError
 # them; their frozen parameters are not saved again at every epoch.
 PRETRAINED = ("llm.", "encoder.whisper.", "encoder.wav2vec2.")
 _UNNAMED = "checkpoint"
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a file that ``torch.save`` wrote, on the CPU, if every byte is as written.
+
+    A checkpoint is a zip archive with a checksum for each tensor. ``torch.load`` does not look at
+    them: it loads a tensor with a flipped bit as if nothing had happened. And it loads weights
+    only, so that the file of a stranger runs no code.
+
+    Raises:
+        UserError: if the file is cut off, changed, or holds anything but weights and plain values.
+        OSError: if it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        if _is_damaged(file):
+            raise UserError("the checkpoint is damaged", str(path), "train again to resume")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        raise UserError(
+            "no checkpoint of weights and plain values",
+            str(path),
+            "use a checkpoint that this program wrote",
+        ) from error
+    return content
+
+
+def _is_damaged(file: IO[bytes]) -> bool:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is not None
+    except Exception:  # where a header is damaged, zipfile raises many kinds
+        return True
 
 
 def saved_keys(model: nn.Module) -> set[str]:

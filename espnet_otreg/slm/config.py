@@ -7,7 +7,7 @@ within a second or two instead of after the models have been read.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -195,6 +195,31 @@ SECTIONS: dict[str, type] = {
 }
 
 
+_KINDS = ("encoder", "frontend", "specaug", "normalize", "projector")
+
+
+def _well_formed(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]:
+    """The values without those that are no name, no mapping or no list where one belongs."""
+    expected: dict[str, tuple[str, Callable[[Any], bool]]] = {
+        **dict.fromkeys(_KINDS, ("a name", lambda value: isinstance(value, str))),
+        **dict.fromkeys(
+            [*SECTIONS, *(f"{kind}_conf" for kind in _KINDS)],
+            ("keys and values", lambda value: isinstance(value, Mapping)),
+        ),
+        **dict.fromkeys(("train", "freeze"), ("regular expressions", _is_text_or_texts)),
+    }
+    kept = dict(values)
+    for key, (what, fits) in expected.items():
+        if kept.get(key) and not fits(kept[key]):
+            errors.append(f"{key}: expected {what}, found {kept.pop(key)!r}")
+    return kept
+
+
+def _is_text_or_texts(value: Any) -> bool:
+    several = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
+    return several or isinstance(value, str)
+
+
 def _own_or_espnet(values: Mapping[str, Any], errors: list[str]) -> Any:
     """The encoder's configuration: a dataclass for our own, a dictionary for ESPnet's."""
     name = values.get("encoder") or "precomputed"
@@ -241,6 +266,7 @@ def parse_slm_config(values: Mapping[str, Any], where: str = "") -> SLMConfig:
 (3) llm_conf.model: missing
     """
     errors: list[str] = []
+    values = _well_formed(values, errors)
     fields: dict[str, Any] = {
         "encoder": values.get("encoder") or "precomputed",
         "encoder_conf": _own_or_espnet(values, errors),

@@ -52,7 +52,11 @@ def option_errors(values: Mapping[str, Any]) -> list[str]:
             hint = did_you_mean(str(name), _keys(*table))
             errors.append(f"{option}: ESPnet has no '{name}'; {hint}")
     for section in ("optim_conf", "scheduler_conf"):
-        for key, value in (values.get(section) or {}).items():
+        conf = values.get(section) or {}
+        if not isinstance(conf, Mapping):
+            errors.append(f"{section}: expected keys and values, found {conf!r}")
+            continue
+        for key, value in conf.items():
             if isinstance(value, str) and _is_number(value):
                 number = float(value)
                 mantissa, _, exponent = value.lower().partition("e")
@@ -60,7 +64,8 @@ def option_errors(values: Mapping[str, Any]) -> list[str]:
                 errors.append(
                     f"{section}.{key}: '{value}' is text for YAML; write {number} or {better}"
                 )
-    for entry in values.get("best_model_criterion") or []:
+    criteria = values.get("best_model_criterion") or []
+    for entry in criteria if isinstance(criteria, list | tuple) else [criteria]:
         if not (isinstance(entry, list | tuple) and len(entry) == 3 and entry[2] in _MODES):
             errors.append(
                 f"best_model_criterion: expected [train or valid, statistic, min or max], "

@@ -6,11 +6,9 @@ import math
 import time
 from pathlib import Path
 
-import yaml
-
 from espnet_otreg.config import parse_config
 from espnet_otreg.errors import ConfigErrors, UserError
-from espnet_otreg.files import lock_directory, read_json
+from espnet_otreg.files import lock_directory, read_json, read_yaml
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.slm.augment import AugmentConfig
 from espnet_otreg.slm.config import WAV2VEC2_TYPES
@@ -36,10 +34,7 @@ def read_augment_config(path: str | None) -> AugmentConfig:
     if path is None:
         return AugmentConfig()
     errors: list[str] = []
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise UserError(f"not valid YAML ({error})", path) from error
+    values = read_yaml(path)
     config = parse_config(AugmentConfig, values, "augment", errors)
     if config is None:
         raise ConfigErrors(errors, path)

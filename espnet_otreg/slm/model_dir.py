@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import read_json
+from espnet_otreg.files import read_json, read_yaml
 from espnet_otreg.models_offline.directory import weights_sha256
 from espnet_otreg.slm.config import SLMConfig, parse_slm_config
-from espnet_otreg.slm.train_config import read_yaml
 
 HERE = "{here}"
 CONFIG, MODELS, PROMPT = "config.yaml", "models.json", "prompt.json"

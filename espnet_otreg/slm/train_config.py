@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from espnet_otreg.config import did_you_mean
-from espnet_otreg.errors import ConfigErrors, UserError
+from espnet_otreg.errors import ConfigErrors
+from espnet_otreg.files import parse_yaml, read_yaml
 from espnet_otreg.slm.config import SECTIONS, parse_slm_config
 from espnet_otreg.slm.espnet_classes import espnet_option_names
 from espnet_otreg.slm.espnet_options import option_errors
@@ -29,26 +28,6 @@ OWN_OPTIONS = frozenset(
 _SECTION_OPTIONS = tuple(name for name in sorted(OWN_OPTIONS) if name.endswith("_conf"))
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping.
-
-    Raises:
-        UserError: if the file is missing or no YAML mapping, naming the line.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError("no such configuration", str(path), "check --config") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        reason = getattr(error, "problem", None) or "not YAML"
-        raise UserError(f"not valid YAML ({reason})", where, "correct the line") from error
-    if not isinstance(values, dict):
-        raise UserError("expected keys and values", str(path), "see conf/ of a recipe")
-    return values
-
-
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options that can be checked here; ESPnet parses all of them again."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -62,9 +41,22 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_known_args(arguments)[0]
 
 
+def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A section, empty if it is none; :func:`parse_slm_config` says what it should be."""
+    section = values.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
 def _data_errors(given: argparse.Namespace, values: Mapping[str, Any]) -> list[str]:
     def everywhere(name: str) -> list[Any]:
-        return [*(values.get(name) or []), *getattr(given, name)]
+        listed = values.get(name) or []
+        is_source = name.endswith("_type")  # path,name,type may be a list itself
+        if not isinstance(listed, (list, tuple)) or not all(
+            isinstance(item, str) or is_source for item in listed
+        ):
+            errors.append(f"{name}: expected a list of texts, found {listed!r}")
+            listed = []
+        return [*listed, *getattr(given, name)]
 
     errors: list[str] = []
     sets = []
@@ -85,7 +77,7 @@ def _is_missing(path: Any) -> bool:
 
 def _has_no_chat_template(values: Mapping[str, Any]) -> bool:
     """Whether the LLM is a directory with a tokenizer, and that has no chat template."""
-    directory = Path(str((values.get("llm_conf") or {}).get("model")))
+    directory = Path(str(_section(values, "llm_conf").get("model")))
     tokenizer = directory / "tokenizer_config.json"
     if not tokenizer.is_file() or any(directory.glob("*chat_template*")):
         return False
@@ -107,8 +99,9 @@ def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
     values = read_yaml(given.config) if given.config else {}
     for section in _SECTION_OPTIONS:
         for word in getattr(given, section):
-            key, _, value = word.partition("=")
-            values[section] = {**(values.get(section) or {}), key: yaml.safe_load(value)}
+            key, _, text = word.partition("=")
+            value = parse_yaml(text, f"--{section} {key}")
+            values[section] = {**_section(values, section), key: value}
     known = OWN_OPTIONS | espnet_option_names()
     named = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
     errors = [
@@ -123,12 +116,12 @@ def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
         errors += found.errors
     errors += option_errors(values)
     for section in ("llm_conf", "encoder_conf"):
-        model = (values.get(section) or {}).get("model")
+        model = _section(values, section).get("model")
         if _is_missing(model):
             errors.append(f"{section}.model: no such directory: {model}")
-    if (values.get("prompt_conf") or {}).get("chat") and _has_no_chat_template(values):
+    if _section(values, "prompt_conf").get("chat") and _has_no_chat_template(values):
         errors.append("prompt_conf.chat: the LLM has no chat template; set it to false")
-    classes = (values.get("readout_conf") or {}).get("classes")
+    classes = _section(values, "readout_conf").get("classes")
     if classes is not None and not Path(classes).is_file():
         errors.append(f"readout_conf.classes: no such file: {classes}")
     if data:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from espnet_otreg.data.ark import read_description
 from espnet_otreg.data.kaldi_dir import Row, scan_table
 from espnet_otreg.data.languages import ISO_639_1
-from espnet_otreg.files import read_json
 
 _SHOWN = 3  # faults of one kind; the rest is counted
 
@@ -38,7 +38,8 @@ def parse_sources(option: str, values: Sequence[Any], errors: list[str]) -> list
     sources = []
     for value in values:
         words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
-        if len(words) == 3:
+        is_list = isinstance(words, (list, tuple)) and all(isinstance(word, str) for word in words)
+        if is_list and len(words) == 3:
             sources.append(Source(Path(words[0]), words[1], words[2]))
         else:
             errors.append(f"{option}: expected path,name,type, found {value!r}")
@@ -63,7 +64,9 @@ def _value_faults(source: Source, rows: Sequence[Row]) -> Iterator[str]:
     places: dict[str, bool] = {}
     for row in rows:
         where = f"{source.path}:{row.line}: utterance '{row.key}'"
-        if source.kind in ("kaldi_ark", "sound") and not row.value.endswith("|"):
+        if source.kind in ("kaldi_ark", "sound") and "|" in row.value:
+            yield f"{where}: is a command; give the path of a file instead"
+        elif source.kind in ("kaldi_ark", "sound"):
             # "a.ark:123" is a place in an archive.
             place = row.value.rpartition(":")[0] if source.kind == "kaldi_ark" else row.value
             if not places.setdefault(place, Path(place).is_file()):
@@ -128,7 +131,7 @@ def feature_errors(sets: Sequence[Sequence[Source]]) -> list[str]:
             if not description.is_file():
                 errors.append(f"{description}: missing; extract features with stage 3")
                 continue
-            facts = read_json(description)
+            facts = read_description(description)
             found[description] = (facts["dim"], facts.get("encoder_sha256"))
     if len(set(found.values())) > 1:
         errors.append(f"{' and '.join(map(str, found))} were made by different encoders")

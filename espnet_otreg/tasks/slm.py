@@ -9,21 +9,26 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from espnet2.tasks.abs_task import AbsTask, optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
+from espnet2.train.dataset import DATA_TYPES
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool, str_or_none
 
+from espnet_otreg.data.ark import FeatureTable, read_description
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import read_json
+from espnet_otreg.files import parse_yaml
 from espnet_otreg.slm.build import build_model
-from espnet_otreg.slm.checkpoint import naming_checkpoint
+from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
 from espnet_otreg.slm.config import SECTIONS, parse_slm_config
 from espnet_otreg.slm.model import SpokenLanguageModel
+from espnet_otreg.tasks.failures import told_in_a_sentence
 from espnet_otreg.tasks.preprocessor import SLMPreprocessor
 from espnet_otreg.tasks.summary import describe
 from espnet_otreg.tasks.trainer import SLMTrainer
+
+# ESPnet's own reader runs commands and unpickles what an archive holds.
+DATA_TYPES["kaldi_ark"] = {**DATA_TYPES["kaldi_ark"], "func": FeatureTable, "kwargs": []}
 
 _CLASSES = ("encoder", "frontend", "specaug", "normalize", "projector")
 
@@ -39,7 +44,7 @@ def features_of(args: argparse.Namespace) -> dict[str, Any]:
             description = Path(path).parent / "feats.json"
             if not description.is_file():
                 raise UserError("missing", str(description), "extract features with stage 3")
-            facts = read_json(description)
+            facts = read_description(description)
             return {"input_size": facts["dim"], "frame_seconds": facts["frame_seconds"]}
     raise UserError(
         "no data named 'speech'",
@@ -66,7 +71,10 @@ class SLMTask(AbsTask):
             default = {"extract_feats_in_collect_stats": False} if name == "model_conf" else {}
             group.add_argument(f"--{name}", action=NestedDictAction, default=default)
         group.add_argument(
-            "--regularizers", type=yaml.safe_load, default=[], help="list of {name: {key: value}}"
+            "--regularizers",
+            type=lambda text: parse_yaml(text, "--regularizers"),
+            default=[],
+            help="list of {name: {key: value}}",
         )
         group.add_argument(
             "--train", nargs="*", default=[], help="regular expressions of parameters to train"
@@ -86,11 +94,15 @@ class SLMTask(AbsTask):
         """Train; what does not fit the model is named after the checkpoint it comes from.
 
         Raises:
-            UserError: if a GPU is asked for and there is none.
+            UserError: if a GPU is asked for and there is none, or a checkpoint is damaged.
+            Stopped: if SIGTERM or SIGUSR1 asked for it.
         """
         if args.ngpu > 0 and not torch.cuda.is_available():
             raise UserError("no GPU can be used here", f"--ngpu {args.ngpu}", "give --ngpu 0")
-        with naming_checkpoint(" ".join(args.init_param)):
+        for value in args.init_param:  # ESPnet looks at no checksum
+            load_checkpoint(value.partition(":")[0])
+        named = naming_checkpoint(" ".join(args.init_param))
+        with named, told_in_a_sentence(Path(args.output_dir)):
             super().main_worker(args)
 
     @classmethod

@@ -49,7 +49,9 @@ def started_steps(output: str) -> list[str]:
 
 
 @pytest.mark.timeout(1200)
-def test_every_stage_and_its_resume_after_kill_minus_nine(recipe: TinyRecipe) -> None:
+def test_every_stage_and_its_resume_after_kill_minus_nine(
+    recipe: TinyRecipe, tmp_path: Path
+) -> None:
     exp = "exp/tiny"
     succeed(recipe, "--stop_stage", "format")
 
@@ -57,6 +59,7 @@ def test_every_stage_and_its_resume_after_kill_minus_nine(recipe: TinyRecipe) ->
     resumed = succeed(recipe, "--stop_stage", "stats")
     assert "/train: it was interrupted" in resumed.stderr
     assert "data: up to date" in resumed.stderr
+    undisturbed = recipe.copy(tmp_path / "undisturbed")
 
     for stage, name, group in (("pretrain", "pretrain", False), ("train_sft", "sft", True)):
         kill_when_there_is(recipe, f"{exp}/{name}_s1/2epoch.pth", stage, group)
@@ -75,6 +78,11 @@ def test_every_stage_and_its_resume_after_kill_minus_nine(recipe: TinyRecipe) ->
     hypotheses = (recipe.directory / f"{exp}/otreg_s1/llm/test/text").read_text().splitlines()
     assert len(hypotheses) == sum(map(len, SENTENCES.values()))
     assert "WER" in done.stdout
+
+    succeed(undisturbed, "--stop_stage", "report")
+    outcome = recipe.outcome()
+    assert {"report/table.txt", "otreg_s1/joint/ood/text", "sft_s1/4epoch.pth"} <= outcome.keys()
+    assert outcome == undisturbed.outcome()
 
     again = succeed(recipe)
     assert started_steps(again.stderr) == []

@@ -4,13 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import settings
 from torch import Tensor
-
-# The suite tries the same examples every time; the nightly run looks for others.
-settings.register_profile("suite", max_examples=100, deadline=None, derandomize=True)
-settings.register_profile("nightly", max_examples=2000, deadline=None, print_blob=True)
-settings.load_profile("suite")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a refused run may leave behind: locks, and the logs that say why.
@@ -81,21 +82,46 @@ class ForkServer:
         assert answer, f"the server ended: {(self.directory / 'server').read_text()}"
         return answer
 
-    def __call__(self, name: str, *arguments: object, max_file_bytes: int | None = None) -> Outcome:
-        """Run ``python -m espnet_otreg.bin.NAME``."""
-        files = {kind: self.directory / kind for kind in ("stdout", "stderr")}
-        for file in files.values():
-            file.write_text("")
-        job = {
-            "module": f"espnet_otreg.bin.{name}",
-            "arguments": list(map(str, arguments)),
-            "max_file_bytes": max_file_bytes,
-            **{kind: str(file) for kind, file in files.items()},
-        }
+    def __call__(self, name: str, *arguments: object, **conditions: Any) -> Outcome:
+        """Run ``python -m espnet_otreg.bin.NAME``; ``max_file_bytes`` and ``fault`` may strike."""
+        (outcome,) = self.together(name, [arguments], [conditions])
+        return outcome
+
+    def together(
+        self,
+        name: str,
+        all_arguments: Sequence[Sequence[object]],
+        all_conditions: Sequence[dict[str, Any]] | None = None,
+    ) -> list[Outcome]:
+        """Run a command several times at once, for instance as the processes of one training."""
+        count = len(all_arguments)
+        outputs = [
+            {kind: self.directory / f"{kind}.{number}" for kind in ("stdout", "stderr")}
+            for number in range(count)
+        ]
+        jobs = [
+            {
+                "module": f"espnet_otreg.bin.{name}",
+                "arguments": list(map(str, arguments)),
+                "max_file_bytes": None,
+                "fault": None,
+                **{kind: str(path) for kind, path in files.items()},
+                **conditions,
+            }
+            for arguments, files, conditions in zip(
+                all_arguments, outputs, all_conditions or [{}] * count, strict=True
+            )
+        ]
+        for files in outputs:
+            for path in files.values():
+                path.write_text("")
         assert self.process.stdin is not None
-        print(json.dumps(job), file=self.process.stdin, flush=True)
-        status = int(self._answer())
-        return Outcome(status, *(file.read_text(encoding="utf-8") for file in files.values()))
+        print(json.dumps(jobs), file=self.process.stdin, flush=True)
+        statuses = map(int, self._answer().split())
+        return [
+            Outcome(status, *(path.read_text(encoding="utf-8") for path in files.values()))
+            for status, files in zip(statuses, outputs, strict=True)
+        ]
 
     def stop(self) -> None:
         """End the server."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import wave
@@ -125,6 +128,27 @@ class TinyRecipe:
         """Run to the end."""
         words, environment = self.command(*options)
         return subprocess.run(words, env=environment, capture_output=True, text=True)
+
+    def copy(self, directory: Path) -> TinyRecipe:
+        """The recipe elsewhere, with all that it has made; it reads the same recordings."""
+        shutil.copytree(self.directory, directory, symlinks=True)
+        other = copy.copy(self)
+        other.directory = directory
+        return other
+
+    def outcome(self) -> dict[str, str]:
+        """Digests of the final table, of all hypotheses and of the parameters of every model."""
+        import torch
+
+        exp = self.directory / "exp/tiny"
+        digests = {}
+        for path in [exp / "report/table.txt", *exp.glob("*/*/*/text")]:
+            digests[str(path.relative_to(exp))] = hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in exp.glob("*/[0-9]*epoch.pth"):
+            state = torch.load(path, weights_only=True)
+            content = b"".join(state[key].numpy().tobytes() for key in sorted(state))
+            digests[str(path.relative_to(exp))] = hashlib.sha256(content).hexdigest()
+        return digests
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         """Start in a process group of its own."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
-from bad_input import ForkServer
+from bad_input import ForkServer, Outcome
 
 CONFIG = {
     "projector_conf": {"stack": 2, "layers": 1, "width": 24, "heads": 4},
@@ -27,6 +28,31 @@ CONFIG = {
     "best_model_criterion": [["valid", "loss", "min"]],
     "keep_nbest_models": 2,
 }
+
+
+def checkpoint(directory: Path) -> dict[str, Any]:
+    """What a training has come to: parameters, optimisers, schedulers, all losses but no times."""
+    import torch
+
+    content = torch.load(directory / "checkpoint.pth", weights_only=True)
+    for epoch in content["reporter"]["stats"].values():
+        for phase in epoch.values():
+            for key in [key for key in phase if key.endswith("time")]:
+                del phase[key]
+    return content
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two nested values are equal, tensors bit for bit; NaN equals itself."""
+    import torch
+
+    if torch.is_tensor(first):
+        return first.dtype == second.dtype and torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
+    if isinstance(first, (list, tuple)):
+        return len(first) == len(second) and all(map(same, first, second))
+    return bool(first == second) or (first != first and second != second)
 
 
 def make_tiny_training(root: Path, server: ForkServer) -> TinyTraining:
@@ -58,6 +84,7 @@ class TinyTraining:
     llm: Path
     classes: Path
     server: ForkServer  # saves every training the import of ESPnet
+    meetings: list[Path] = field(default_factory=list)  # of several processes; each needs its own
 
     def command(self, output: Path, *options: str, config: dict | None = None) -> list[str]:
         """The command line that trains into ``output``."""
@@ -78,9 +105,29 @@ class TinyTraining:
         ]  # fmt: skip
 
     def train(
-        self, output: Path, *options: str, config: dict | None = None
+        self, output: Path, *options: str, config: dict | None = None, **conditions: Any
     ) -> subprocess.CompletedProcess[str]:
-        """Run it and return what it printed."""
+        """Run it and return what it printed; ``fault`` (see faults.py) may strike."""
         command = self.command(output, *options, config=config)
-        done = self.server(command[2].rpartition(".")[2], *command[3:])
+        done = self.server(command[2].rpartition(".")[2], *command[3:], **conditions)
         return subprocess.CompletedProcess(command, done.status, done.stdout, done.stderr)
+
+    def train_two(
+        self,
+        output: Path,
+        *options: str,
+        config: dict | None = None,
+        faults: tuple[dict[str, Any] | None, dict[str, Any] | None] = (None, None),
+    ) -> list[Outcome]:
+        """Run it as two processes on this machine, which meet at a file."""
+        self.meetings.append(output)
+        meeting = f"file://{output.parent}/meeting{len(self.meetings)}"
+        both = [
+            self.command(
+                output, *options, "--ngpu", "0", "--dist_backend", "gloo",
+                "--multiprocessing_distributed", "false", "--dist_world_size", "2",
+                "--dist_rank", str(rank), "--dist_init_method", meeting, config=config,
+            )[3:]
+            for rank in range(2)
+        ]  # fmt: skip
+        return self.server.together("slm_train", both, [{"fault": fault} for fault in faults])

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from tiny_training import TinyTraining
+from tiny_training import TinyTraining, checkpoint, same
 
 from espnet_otreg.slm.build import load_model
-
-
-def _same(first: Any, second: Any) -> bool:
-    if torch.is_tensor(first):
-        return torch.equal(first, second)
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(_same(first[k], second[k]) for k in first)
-    if isinstance(first, list):
-        return len(first) == len(second) and all(map(_same, first, second))
-    return bool(first == second)
-
-
-def _checkpoint(directory: Path) -> dict[str, Any]:
-    content = torch.load(directory / "checkpoint.pth", weights_only=False)
-    return {key: content[key] for key in ("model", "optimizers")}
 
 
 @pytest.fixture(scope="session")
@@ -55,51 +37,13 @@ def test_the_log_says_what_is_trained_and_how_it_goes(
         assert statistic in run.stderr, statistic
 
 
-def test_two_epochs_and_two_more_equal_four(
-    tiny_training: TinyTraining, four_epochs: Path, tmp_path: Path
-) -> None:
-    for epochs in ("2", "4"):
-        run = tiny_training.train(tmp_path / "exp", "--max_epoch", epochs, "--resume", "true")
-        assert run.returncode == 0, run.stderr[-2000:]
-    assert _same(_checkpoint(tmp_path / "exp"), _checkpoint(four_epochs))
-
-
-def test_a_training_that_goes_on_compares_with_the_same_start(
-    tiny_training: TinyTraining, tmp_path: Path
-) -> None:
-    config = {"regularizers": [{"monge_gap": {"weight": 1.0}}]}
-    for name, epochs in (("parts", "1"), ("parts", "2"), ("whole", "2")):
-        options = ("--max_epoch", epochs, "--resume", "true")
-        run = tiny_training.train(tmp_path / name, *options, config=config)
-        assert run.returncode == 0, run.stderr[-2000:]
-    assert _same(_checkpoint(tmp_path / "parts"), _checkpoint(tmp_path / "whole"))
-
-
-def test_training_goes_on_after_kill_minus_nine(
-    tiny_training: TinyTraining, four_epochs: Path, tmp_path: Path
-) -> None:
-    command = tiny_training.command(tmp_path / "exp", "--max_epoch", "4", "--resume", "true")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "exp/checkpoint.pth").exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    run = tiny_training.train(tmp_path / "exp", "--max_epoch", "4", "--resume", "true")
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert _same(_checkpoint(tmp_path / "exp"), _checkpoint(four_epochs))
-
-
 def test_the_trained_model_loads_without_its_training_data(four_epochs: Path) -> None:
     model = load_model(four_epochs)
     speech = torch.randn(1, 12, 16)
     with torch.inference_mode():
         embeddings = model.encode(speech, torch.tensor([12]))
     assert embeddings.values.shape == (1, 6, 32)
-    (checkpoint,) = four_epochs.glob("4epoch.pth")
-    keys = torch.load(checkpoint).keys()
+    keys = torch.load(four_epochs / "4epoch.pth").keys()
     assert all(key.startswith(("projector.", "readout.")) or "lora_" in key for key in keys)
 
 
@@ -118,24 +62,9 @@ def test_two_processes_train_like_one(
     # Activation checkpointing saves memory and changes nothing.
     together = {**deterministic, "llm_conf": {**deterministic["llm_conf"],
                                               "activation_checkpointing": True}}  # fmt: skip
-    initial = f"file://{tmp_path}/rendezvous"
-    processes = [
-        subprocess.Popen(
-            tiny_training.command(
-                tmp_path / "two", "--max_epoch", "1", "--ngpu", "0", "--dist_backend", "gloo",
-                "--multiprocessing_distributed", "false", "--dist_world_size", "2",
-                "--dist_rank", str(rank), "--dist_init_method", initial,
-                config=together,
-            ),
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    errors = [process.communicate(timeout=240)[1] for process in processes]
-    assert all(process.returncode == 0 for process in processes), errors[0][-2000:] + errors[1]
-    one, two = (_checkpoint(tmp_path / name)["model"] for name in ("one", "two"))
+    for done in tiny_training.train_two(tmp_path / "two", "--max_epoch", "1", config=together):
+        assert done.status == 0, done.stderr[-2000:]
+    one, two = (checkpoint(tmp_path / name)["model"] for name in ("one", "two"))
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=1e-4, atol=1e-5, msg=key)
 
@@ -201,7 +130,7 @@ def test_sanity_passes_on_learnable_data_and_leaves_the_model_alone(
     run = tiny_training.train(tmp_path / "exp", "--max_epoch", "4", "--sanity", "true")
     assert run.returncode == 0, run.stderr[-2000:]
     assert "sanity: loss on ten utterances" in run.stdout
-    assert _same(_checkpoint(tmp_path / "exp"), _checkpoint(four_epochs))
+    assert same(checkpoint(tmp_path / "exp"), checkpoint(four_epochs))
 
 
 def test_all_mistakes_of_a_configuration_in_two_seconds(

@@ -92,7 +92,7 @@ def _train(
     table = model.get_input_embeddings().weight
     step = read = 0
     if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=False)
+        state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step, read = state["step"], state["read"]

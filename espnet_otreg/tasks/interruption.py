@@ -1,0 +1,119 @@
+"""Stop a training between two steps when a signal asks for it, and go on exactly from there.
+
+Slurm sends SIGTERM to a job that is cancelled or preempted and kills it half a minute later;
+SIGUSR1 is what ``sbatch --signal`` is asked to send some time before the limit. An epoch can take
+longer than that and a step does not, so the state between two steps is saved, with the position in
+the epoch and the state of every random number generator: nothing is lost and nothing changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from espnet2.train.reporter import SubReporter, to_reported_value
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class StopRequest:
+    """Remembers a signal of :data:`SIGNALS` instead of dying of it."""
+
+    def __init__(self) -> None:
+        self._received = 0
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen until the end of the block; then the signals mean what they meant before."""
+        self._received = 0
+        before = {number: signal.signal(number, self._remember) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _remember(self, number: int, _: object) -> None:
+        self._received = number
+
+    def agreed(self) -> int:
+        """The signal, 0 if none came; all processes of a training get the same answer together."""
+        if not torch.distributed.is_initialized():
+            return self._received
+        on_gpu = torch.distributed.get_backend() == "nccl"
+        answer = torch.tensor(self._received, device="cuda" if on_gpu else "cpu")
+        torch.distributed.all_reduce(answer, torch.distributed.ReduceOp.MAX)
+        return int(answer)
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Processes that are started in the block do not hear :data:`SIGNALS`.
+
+    Slurm sends them to all processes of a job: a DataLoader's workers would die while the training
+    is still in the middle of a step.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every random number generator that a training draws from."""
+    name, keys, *rest = np.random.get_state()
+    on_gpu = torch.cuda.is_initialized()
+    return {
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if on_gpu else None,
+    }
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Go back to what :func:`random_state` gave."""
+    random.setstate(state["python"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] is not None:
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+Statistics = Mapping[str, Iterable[tuple[float, float | None]]]  # value and weight of each step
+
+
+def plain_statistics(reporter: SubReporter) -> Statistics:
+    """What ESPnet's reporter has noted in this epoch."""
+    return {
+        key: [(float(v.value), _weight(v)) for v in values]
+        for key, values in reporter.stats.items()
+    }
+
+
+def _weight(value: Any) -> float | None:
+    return float(value.weight) if hasattr(value, "weight") else None
+
+
+def restore_statistics(reporter: SubReporter, statistics: Statistics, steps: int) -> None:
+    """Let a fresh reporter have noted ``statistics`` in ``steps`` steps."""
+    for key, values in statistics.items():
+        reporter.stats[key].extend(to_reported_value(*pair) for pair in values)
+    reporter.count += steps
+    reporter.total_count += steps
+
+
+def gather(own: dict[str, Any]) -> list[dict[str, Any]]:
+    """What every process of a training gives, in the order of their ranks."""
+    if not torch.distributed.is_initialized():
+        return [own]
+    everyone: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(everyone, own)
+    return everyone

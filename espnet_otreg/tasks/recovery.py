@@ -1,0 +1,144 @@
+"""Make a training directory consistent after a kill, a full disk or a damaged file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from espnet2.train.reporter import Reporter
+
+from espnet_otreg.errors import UserError
+from espnet_otreg.files import atomic_write
+from espnet_otreg.slm.checkpoint import load_checkpoint
+
+CHECKPOINT = "checkpoint.pth"
+PREVIOUS = "checkpoint.previous.pth"
+
+
+def keep_previous(directory: Path) -> None:
+    """Copy the last checkpoint, because ESPnet writes the next one over it."""
+    if (directory / CHECKPOINT).is_file():
+        _copy_whole(directory / CHECKPOINT, directory / PREVIOUS)
+
+
+def repair(directory: Path, criteria: Sequence[Sequence[str]]) -> int:
+    """Bring the files of a training into the state in which its last whole checkpoint left them.
+
+    ESPnet writes ``checkpoint.pth`` in place, the epoch's model after it, and the links to the
+    latest and the best model last. A kill in between leaves a cut-off checkpoint, a missing model
+    or links to an older one. The copy of the epoch before takes the place of a damaged checkpoint,
+    a missing or damaged model is made again from the checkpoint that holds it, and links are set
+    as the checkpoint says.
+
+    Args:
+        directory: of the training.
+        criteria: ESPnet's ``best_model_criterion``: phase, statistic and ``min`` or ``max``.
+
+    Returns:
+        The last finished epoch, 0 if there is none.
+
+    Raises:
+        UserError: if both copies are damaged, or the model of an epoch that neither holds.
+    """
+    current, copy = directory / CHECKPOINT, directory / PREVIOUS
+    content, previous = _read(current), _read(copy)
+    if content is None:
+        if previous is None:
+            return _begin_anew(directory)
+        content = previous
+        logging.warning(
+            "%s cannot be used: training goes on from the copy of epoch %d in %s",
+            current, _epoch_of(content), copy,
+        )  # fmt: skip
+        _copy_whole(copy, current)
+    epoch = _epoch_of(content)
+    _restore_model(directory, content)
+    for path in _models(directory):
+        _check_model(path, epoch, previous)
+    _set_links(directory, content["reporter"], criteria)
+    return epoch
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """A checkpoint's content, or None if it is missing or damaged."""
+    if not path.is_file():
+        return None
+    try:
+        return load_checkpoint(path)
+    except UserError as error:
+        logging.warning("%s: %s", path, error.what)
+        return None
+
+
+def _epoch_of(content: Mapping[str, Any]) -> int:
+    return int(content["reporter"]["epoch"])
+
+
+def _models(directory: Path) -> list[Path]:
+    return [p for p in directory.glob("*epoch.pth") if re.fullmatch(r"\d+epoch", p.stem)]
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    with open(source, "rb") as file, atomic_write(target, "wb") as copy:
+        shutil.copyfileobj(file, copy)
+
+
+def _begin_anew(directory: Path) -> int:
+    """The first checkpoint was cut off, unless there is something to lose."""
+    if (directory / CHECKPOINT).exists():
+        if (directory / PREVIOUS).exists() or _models(directory):
+            raise UserError("both checkpoints are damaged", str(directory), "train anew")
+        logging.warning("%s: the first epoch begins anew", directory / CHECKPOINT)
+        (directory / CHECKPOINT).unlink()
+    return 0
+
+
+def _restore_model(directory: Path, content: Mapping[str, Any]) -> None:
+    """Write the model of a checkpoint's epoch unless it is there, whole."""
+    path = directory / f"{_epoch_of(content)}epoch.pth"
+    if _read(path) is None:
+        logging.warning("%s is made again from %s", path, CHECKPOINT)
+        with atomic_write(path, "wb") as file:
+            torch.save(content["model"], file)
+
+
+def _check_model(path: Path, epoch: int, previous: Mapping[str, Any] | None) -> None:
+    """Mend or refuse a damaged model of an earlier epoch, which an average may need."""
+    if _read(path) is not None:
+        return
+    own = int(path.stem.removesuffix("epoch"))
+    if own > epoch:  # of an epoch that is trained again
+        path.unlink()
+    elif previous is not None and _epoch_of(previous) == own:
+        _restore_model(path.parent, previous)
+    else:
+        raise UserError(
+            "this model is damaged, and no checkpoint holds its epoch any more",
+            str(path),
+            "train anew, or restore the file from a backup",
+        )
+
+
+def _set_links(directory: Path, state: Any, criteria: Sequence[Sequence[str]]) -> None:
+    reporter = Reporter()
+    reporter.load_state_dict(state)
+    wanted = {"latest.pth": reporter.get_epoch()}
+    for phase, key, mode in criteria:
+        if reporter.has(phase, key):
+            wanted[f"{phase}.{key}.best.pth"] = reporter.get_best_epoch(phase, key, mode)
+    for name, epoch in wanted.items():
+        target = f"{epoch}epoch.pth"
+        if (directory / target).is_file():
+            link = directory / f".{name}.tmp"
+            link.unlink(missing_ok=True)
+            link.symlink_to(target)
+            os.replace(link, directory / name)
+    for link in directory.glob("*.pth"):
+        if link.is_symlink() and not link.exists():
+            link.unlink()
