@@ -37,8 +37,9 @@ class Job:
     log: Path
     command: str
 
-    def header(self) -> str:
-        return f"# {self.command}\n# Started at {timestamp()}\n#\n"
+    def header(self, place: str = "") -> str:
+        where = f" on {place}" if place else ""
+        return f"# {self.command}\n# Started at {timestamp()}{where}\n#\n"
 
 
 @dataclass(frozen=True)
