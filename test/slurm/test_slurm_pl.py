@@ -222,6 +222,16 @@ def test_a_signal_to_the_wrapper_cancels_its_jobs(
     assert "told" in body(tmp_path / "1.log")
 
 
+def test_nohup_protects_from_a_hangup(tmp_path: Path, cluster: Cluster) -> None:
+    command = "echo ready; while [ ! -e go ]; do sleep 0.1; done"
+    words = ["nohup", *SLURM_PL, "a.log", "bash", "-c", command]
+    process = subprocess.Popen(words, cwd=tmp_path, env=cluster.environment)
+    wait_for_line(tmp_path / "a.log", "ready")
+    process.send_signal(signal.SIGHUP)
+    (tmp_path / "go").touch()
+    assert process.wait(timeout=240) == 0
+
+
 def test_the_death_of_the_caller_cancels_the_job(tmp_path: Path, cluster: Cluster) -> None:
     script = '"$@" a.log sleep 600; true'
     caller = subprocess.Popen(

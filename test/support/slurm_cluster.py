@@ -42,7 +42,7 @@ PreemptMode=REQUEUE
 ReturnToService=2
 KillWait=5
 MinJobAge=300
-DefMemPerCPU=1000
+DefMemPerCPU=4000
 SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} {size}

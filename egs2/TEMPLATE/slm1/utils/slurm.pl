@@ -25,12 +25,11 @@ from types import FrameType
 from typing import NoReturn
 
 import slurm_queue
-from job_command import Job, Request, fail, parse, quote, report_failures
+from job_command import Job, Request, fail, parse, quote, report_failures, stop_signals
 from slurm_config import read_config
 from slurm_queue import GONE, State
 
 IN_THE_JOB = Path(__file__).resolve().with_name("slurm_job.py")
-STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 POLL_SECONDS = 0.3
 FIRST_QUESTION, LAST_QUESTION = 1.0, 30.0  # between two questions to the controller
 HOPELESS_SECONDS = 2.0
@@ -102,13 +101,14 @@ class Submission:
                 self.file(number, "job").write_text(settings(job), encoding="utf-8")
         except OSError as error:
             fail(f"{error.filename}: cannot be written ({(error.strerror or '').lower()})")
-        for sign in STOP_SIGNALS:
+        signs = stop_signals()
+        for sign in signs:
             signal.signal(sign, self._on_signal)
         # A signal in between would leave a job whose number we do not know.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signs)
         self.job_id = slurm_queue.submit(words)
         record.write_text(self.job_id)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signs)
 
     def wait(self) -> list[Job]:
         """Wait until every job has a status or has left the queue; return the failed ones."""
@@ -189,7 +189,7 @@ class Submission:
 
     def cancel(self, reason: str) -> NoReturn:
         """Take the job out of the queue and exit with status 1."""
-        for sign in STOP_SIGNALS:
+        for sign in stop_signals():
             signal.signal(sign, signal.SIG_IGN)
         slurm_queue.cancel(self.job_id)
         fail(reason)
