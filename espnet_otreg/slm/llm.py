@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from espnet_otreg.errors import UserError
 from espnet_otreg.models_offline.directory import resolve_model
+from espnet_otreg.ot.costs import working_dtype
 from espnet_otreg.slm.config import LLMConfig
 from espnet_otreg.slm.prompt import find_anchor, load_tokenizer
 
@@ -85,7 +86,7 @@ class LLM(nn.Module):
         # Training peft's matrices in a low precision would lose small updates.
         for name, parameter in self.model.named_parameters():
             if "lora_" in name:
-                parameter.data = parameter.data.float()
+                parameter.data = parameter.data.to(working_dtype(parameter))
 
     def merge_adapter(self) -> None:
         """Add LoRA's products to the LLM's weights, which makes inference faster.
@@ -156,7 +157,8 @@ class LLM(nn.Module):
         return self.logits(hidden)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(..., D) outputs of the decoder to (..., V) next-token logits in fp32."""
-        logits: Tensor = self.model.get_output_embeddings()(hidden).float()
+        """(..., D) outputs of the decoder to (..., V) next-token logits, in fp32 or its own fp64."""
+        logits: Tensor = self.model.get_output_embeddings()(hidden)
+        logits = logits.to(working_dtype(logits))
         cap = getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)
         return cap * torch.tanh(logits / cap) if cap else logits

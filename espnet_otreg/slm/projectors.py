@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet_otreg.ot.costs import working_dtype
 from espnet_otreg.slm.embeddings import mask_from_lengths
 from espnet_otreg.slm.frames import sinusoidal_positions, stack_frames
 from espnet_otreg.slm.projector_config import (
@@ -175,5 +176,5 @@ class Projector(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D) and (B,) to (B, S, output_size), zero on padding, and lengths."""
         x, lengths = self.network(features, lengths)
-        x = F.normalize(x.float(), dim=-1) * (self.norm * self.gain)
+        x = F.normalize(x.to(working_dtype(x)), dim=-1) * (self.norm * self.gain)
         return x * mask_from_lengths(lengths, x.size(1))[..., None], lengths

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet_otreg.ot.costs import working_dtype
+
 
 class TokenReadout(nn.Module):
     """CTC classes whose output matrix is the LLM's normalised input-embedding table.
@@ -53,12 +55,14 @@ class TokenReadout(nn.Module):
 
     def table(self) -> Tensor:
         """(C, D) unit rows, detached."""
-        return F.normalize(self._embed(self.class_ids).detach().float(), dim=-1)
+        rows = self._embed(self.class_ids).detach()
+        return F.normalize(rows.to(working_dtype(rows)), dim=-1)
 
     def log_probs(self, speech: Tensor) -> Tensor:
-        """(B, S, D) speech embeddings to (B, S, C) log-probabilities, in fp32."""
+        """(B, S, D) speech embeddings to (B, S, C) log-probabilities, in fp32 (fp64 if given)."""
+        dtype = working_dtype(speech)
         with torch.autocast(speech.device.type, enabled=False):
-            cosine = F.normalize(speech.float(), dim=-1) @ self.table().T
+            cosine = F.normalize(speech.to(dtype), dim=-1) @ self.table().to(dtype).T
             return (self.log_scale.exp() * cosine).log_softmax(dim=-1)
 
     def expected_embeddings(self, speech: Tensor) -> Tensor:
@@ -72,7 +76,8 @@ class TokenReadout(nn.Module):
         Returns:
             (B, S, D) in the convex hull of the tokens' embeddings.
         """
-        tokens = self._embed(self.class_ids[1:]).detach().float()
+        dtype = working_dtype(speech)
+        tokens = self._embed(self.class_ids[1:]).detach().to(dtype)
         with torch.autocast(speech.device.type, enabled=False):
-            cosine = F.normalize(speech.float(), dim=-1) @ F.normalize(tokens, dim=-1).T
+            cosine = F.normalize(speech.to(dtype), dim=-1) @ F.normalize(tokens, dim=-1).T
             return (self.log_scale.exp() * cosine).softmax(dim=-1) @ tokens

@@ -87,7 +87,9 @@ class SLMTrainer(Trainer):
         batches = cls._epoch.training(iterator)
         unchanged: bool = super().train_one_epoch(model=model, iterator=batches, **kwargs)
         share = 100 * data_wait_share(reporter.stats)
-        logging.info("epoch %d: %.1f %% of the time was waiting for data", reporter.get_epoch(), share)
+        logging.info(
+            "epoch %d: %.1f %% of the time was waiting for data", reporter.get_epoch(), share
+        )
         return unchanged and "grad_norm" not in reporter.stats  # of steps before an interruption
 
     @classmethod

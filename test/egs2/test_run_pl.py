@@ -158,6 +158,16 @@ def test_a_signal_ends_the_jobs(tmp_path: Path, sign: signal.Signals) -> None:
     assert "# Ended (code 143)" in (tmp_path / "1.log").read_text()
 
 
+def test_nohup_protects_from_a_hangup(tmp_path: Path) -> None:
+    wait = ["bash", "-c", "touch on; while [ ! -e go ]; do sleep 0.05; done"]
+    process = subprocess.Popen(["nohup", RUN_PL, "a.log", *wait], cwd=tmp_path)
+    wait_for((tmp_path / "on").exists)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.7)  # run.pl looks every half second
+    (tmp_path / "go").touch()
+    assert process.wait(timeout=10) == 0
+
+
 def test_a_job_that_ignores_term_is_killed(tmp_path: Path) -> None:
     marker = f"3600.{os.getpid()}99"
     command = ["a.log", "bash", "-c", f"trap '' TERM; sleep {marker}; sleep {marker}"]

@@ -53,17 +53,26 @@ run() {
   fi
 }
 
+# show_submission WRAPPER_WITH_ITS_ARGUMENTS...: with --dry_run, what slurm.pl would give to sbatch.
+show_submission() {
+  if ${dry_run} && [[ "$1" == slurm.pl ]]; then
+    echo "# $(slurm.pl --dry_run true "${@:2}")"
+  fi
+}
+
 # launch WRAPPER LOG [JOB=1:N] COMMAND...: WRAPPER names an array of cmd.sh.
 launch() {
   local -n wrapper=$1
-  local log=$2
+  local log=$2 words=("${wrapper[@]}")
   shift 2
   stage_logs+=("${log}")
   if [[ "$1" =~ ^JOB= ]]; then
-    run "${wrapper[@]}" "$1" "${log}" "${@:2}"
-  else
-    run "${wrapper[@]}" "${log}" "$@"
+    words+=("$1")
+    shift
   fi
+  words+=("${log}" "$@")
+  run "${words[@]}"
+  show_submission "${words[@]}"
 }
 
 # launch_on_device WRAPPER LOG [JOB=1:N] COMMAND...: COMMAND takes --device.
@@ -79,16 +88,21 @@ launch_on_device() {
 
 # launch_training LOG COMMAND...: on one processor directly, on several through ESPnet.
 launch_training() {
-  local log=$1
+  local log=$1 resources=(--gpu "${ngpu}") words
   shift
   stage_logs+=("${log}")
+  if ((num_nodes > 1)); then # as ESPnet's launcher asks for it
+    resources+=(--num_threads $((ngpu > 1 ? ngpu : 1)) --num_nodes "${num_nodes}")
+  fi
+  words=("${cuda_cmd[@]}" "${resources[@]}" "${log}" "$@" --ngpu "${ngpu}")
   if ((ngpu > 1 || num_nodes > 1)); then
     run python -m espnet2.bin.launch --cmd "$(print_command "${cuda_cmd[@]}")" --log "${log}" \
       --ngpu "${ngpu}" --num_nodes "${num_nodes}" --init_file_prefix "$(dirname "${log}")/.init_" \
       -- "$@"
   else
-    run "${cuda_cmd[@]}" --gpu "${ngpu}" "${log}" "$@" --ngpu "${ngpu}"
+    run "${words[@]}"
   fi
+  show_submission "${words[@]}"
 }
 
 # step DIR [--input F | --upstream DIR | --output F | --set KEY=VALUE | --training]... -- COMMAND...

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,12 @@ from typing import NoReturn
 OPTIONS = ("max-jobs-run", "gpu", "num_threads", "mem", "time", "num_nodes", "name", "config")
 OPERATORS = {"|", "||", "&&", ";", "<", ">", ">>", "2>", "2>>", "2>&1", ">&2", "(", ")"}
 COUNTS = {"max-jobs-run": 1, "gpu": 0, "num_threads": 1, "num_nodes": 1}  # with their minimum
+
+
+def stop_signals() -> set[signal.Signals]:
+    """What ends a wrapper and its jobs. nohup ignores HUP, and so do we then."""
+    hangup = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else set()
+    return {signal.SIGTERM, signal.SIGINT} | hangup
 
 
 def fail(message: str) -> NoReturn:
@@ -37,8 +44,9 @@ class Job:
     log: Path
     command: str
 
-    def header(self) -> str:
-        return f"# {self.command}\n# Started at {timestamp()}\n#\n"
+    def header(self, place: str = "") -> str:
+        where = f" on {place}" if place else ""
+        return f"# {self.command}\n# Started at {timestamp()}{where}\n#\n"
 
 
 @dataclass(frozen=True)

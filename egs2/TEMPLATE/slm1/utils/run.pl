@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from job_command import Job, Request, fail, footer, parse, report_failures
+from job_command import Job, Request, fail, footer, parse, report_failures, stop_signals
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+STOP_SIGNALS = stop_signals()
 GRACE_SECONDS = 5.0
 # Requests of prctl(2): PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER.
 KILL_ME_WITH_MY_PARENT, GIVE_ME_ORPHANS = 1, 36
