@@ -73,7 +73,9 @@ def read_description(path: str | Path) -> dict[str, Any]:
     )
     if type(dim) is not int or dim < 1:
         raise UserError("'dim' is no positive whole number", str(path), _AGAIN)
-    if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
+    # True is a number to Python.
+    known = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not known or not 0 < seconds < float("inf"):
         raise UserError("'frame_seconds' is no positive number", str(path), _AGAIN)
     return facts
 

@@ -12,16 +12,19 @@ import torch
 from espnet2.tasks.abs_task import AbsTask, optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.dataset import DATA_TYPES
+from espnet2.train.trainer import Trainer
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool, str_or_none
 
 from espnet_otreg.data.ark import FeatureTable, read_description
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import parse_yaml
+from espnet_otreg.regularizers import parse_regularizers
 from espnet_otreg.slm.build import build_model
 from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
 from espnet_otreg.slm.config import SECTIONS, parse_slm_config
 from espnet_otreg.slm.model import SpokenLanguageModel
+from espnet_otreg.tasks.deepspeed import check_deepspeed
 from espnet_otreg.tasks.failures import told_in_a_sentence
 from espnet_otreg.tasks.preprocessor import SLMPreprocessor
 from espnet_otreg.tasks.summary import describe
@@ -94,11 +97,16 @@ class SLMTask(AbsTask):
         """Train; what does not fit the model is named after the checkpoint it comes from.
 
         Raises:
-            UserError: if a GPU is asked for and there is none, or a checkpoint is damaged.
+            UserError: if a GPU is asked for and there is none, or DeepSpeed and it is missing, or a
+                checkpoint is damaged.
+            ConfigErrors: if DeepSpeed cannot do what the configuration asks for.
             Stopped: if SIGTERM or SIGUSR1 asked for it.
         """
         if args.ngpu > 0 and not torch.cuda.is_available():
             raise UserError("no GPU can be used here", f"--ngpu {args.ngpu}", "give --ngpu 0")
+        if args.use_deepspeed and args.distributed:
+            check_deepspeed(parse_regularizers(args.regularizers))
+            cls.trainer = Trainer  # the only one that ESPnet exchanges for its DeepSpeed trainer
         for value in args.init_param:  # ESPnet looks at no checksum
             load_checkpoint(value.partition(":")[0])
         named = naming_checkpoint(" ".join(args.init_param))

@@ -69,6 +69,27 @@ def test_two_processes_train_like_one(
         torch.testing.assert_close(two[key], value, rtol=1e-4, atol=1e-5, msg=key)
 
 
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({}, "error: --use_deepspeed true: DeepSpeed is not installed; pip install deepspeed"),
+        (
+            {"regularizers": [{"otreg": {"start_step": 9}}]},
+            "error: --use_deepspeed true: 1 configuration error: (1) regularizers.otreg: with "
+            "DeepSpeed no step is counted; remove start_step and warmup_steps",
+        ),
+    ],
+)
+def test_what_deepspeed_cannot_do_is_said(
+    tiny_training: TinyTraining, tmp_path: Path, config: dict[str, Any], sentence: str
+) -> None:
+    several = ("--ngpu", "0", "--multiprocessing_distributed", "false", "--dist_world_size", "2",
+               "--dist_rank", "0", "--dist_init_method", f"file://{tmp_path}/meeting")  # fmt: skip
+    run = tiny_training.train(tmp_path / "exp", "--use_deepspeed", "true", *several, config=config)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == sentence
+
+
 def test_a_set_is_read_in_parts_and_batches_are_bounded_by_frames_and_tokens(
     tiny_training: TinyTraining, tmp_path: Path
 ) -> None:
