@@ -68,14 +68,13 @@ def read_description(path: str | Path) -> dict[str, Any]:
         UserError: if their dimension or the length of their frames is missing or impossible.
     """
     facts = read_json(path)
-    dim, seconds = (
-        facts.get(key) if isinstance(facts, dict) else None for key in ("dim", "frame_seconds")
-    )
+    if not isinstance(facts, dict):
+        raise UserError("expected keys and values", str(path), _AGAIN)
+    dim, seconds = facts.get("dim"), facts.get("frame_seconds")
     if type(dim) is not int or dim < 1:
         raise UserError("'dim' is no positive whole number", str(path), _AGAIN)
-    # True is a number to Python.
-    known = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not known or not 0 < seconds < float("inf"):
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not (is_number and 0 < seconds < float("inf")):
         raise UserError("'frame_seconds' is no positive number", str(path), _AGAIN)
     return facts
 

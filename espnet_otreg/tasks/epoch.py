@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,9 +19,9 @@ from espnet_otreg.tasks.interruption import (
     gather,
     plain_statistics,
     random_state,
+    reading,
     restore_statistics,
     set_random_state,
-    unheard,
 )
 
 INTERRUPTED = "interrupted.pth"
@@ -57,44 +57,42 @@ class StoppableEpoch:
         self._done = 0  # batches
         self._random_at_end: dict[str, Any] | None = None
 
-    def training(self, batches: Iterable[Any]) -> Iterator[Any]:
+    def training(self, batches: Iterable[Any]) -> Generator[Any]:
         """The batches that are left; the model learns before each how many steps were taken.
 
         Raises:
             Stopped: before a step, once a signal has come.
         """
-        with unheard():
-            iterator = iter(batches)
-        saved = self._saved()
-        if saved is not None:
-            self._take_up(saved, iterator)
-        while True:
-            if self._done % self.accumulate == 0:
-                self._stop_if_asked()
-            try:
-                batch = next(iterator)
-            except StopIteration:
-                break
-            self.model.step = self.reporter.get_total_count() // self.accumulate
-            yield batch
-            self._done += 1
+        with reading(batches) as iterator:
+            saved = self._saved()
+            if saved is not None:
+                self._take_up(saved, iterator)
+            while True:
+                if self._done % self.accumulate == 0:
+                    self._stop_if_asked()
+                try:
+                    batch = next(iterator)
+                except StopIteration:
+                    break
+                self.model.step = self.reporter.get_total_count() // self.accumulate
+                yield batch
+                self._done += 1
         self._random_at_end = random_state()
 
-    def validation(self, batches: Iterable[Any]) -> Iterator[Any]:
+    def validation(self, batches: Iterable[Any]) -> Generator[Any]:
         """All batches.
 
         Raises:
             Stopped: before a batch, once a signal has come; the next run validates anew.
         """
-        with unheard():
-            iterator = iter(batches)
-        while True:
-            self._stop_if_asked()
-            try:
-                batch = next(iterator)
-            except StopIteration:
-                return
-            yield batch
+        with reading(batches) as iterator:
+            while True:
+                self._stop_if_asked()
+                try:
+                    batch = next(iterator)
+                except StopIteration:
+                    return
+                yield batch
 
     def _stop_if_asked(self) -> None:
         received = self.request.agreed()

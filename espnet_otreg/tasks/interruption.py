@@ -9,6 +9,8 @@ the epoch and the state of every random number generator: nothing is lost and no
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import os
 import random
 import signal
 from collections.abc import Iterable, Iterator, Mapping
@@ -52,17 +54,49 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def unheard() -> Iterator[None]:
-    """Processes that are started in the block do not hear :data:`SIGNALS`.
+def passed_on() -> Iterator[None]:
+    """Pass :data:`SIGNALS` on to the processes that the block has started, which end by themselves.
 
-    Slurm sends them to all processes of a job: a DataLoader's workers would die while the training
-    is still in the middle of a step.
+    With several GPUs ESPnet starts one process for each, and the first one only waits for them.
+    Were it to die, the batch system would kill the others before they have saved anything.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+    def pass_on(number: int, _: object) -> None:
+        children = multiprocessing.active_children()
+        for child in children:
+            if child.pid is not None:
+                os.kill(child.pid, number)
+        if not children:  # nothing to wait for: the signal means what it meant before
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
     try:
         yield
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def reading(batches: Iterable[Any]) -> Iterator[Iterator[Any]]:
+    """An iterator over ``batches`` whose processes, if it has any, do not hear :data:`SIGNALS`.
+
+    Slurm sends them to all processes of a job: a DataLoader's workers would die while the training
+    is still in the middle of a step. Nor would they hear the SIGTERM by which Python ends them when
+    it exits, and for whose end it waits: so they are told to end by themselves.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        iterator = iter(batches)
+    finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield iterator
+    finally:
+        end_workers = getattr(iterator, "_shutdown_workers", None)
+        if end_workers is not None:
+            end_workers()
 
 
 def random_state() -> dict[str, Any]:

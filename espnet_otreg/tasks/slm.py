@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection
+import multiprocessing
+import sys
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ from espnet2.train.dataset import DATA_TYPES
 from espnet2.train.trainer import Trainer
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool, str_or_none
+from torch.multiprocessing import ProcessExitedException
 
 from espnet_otreg.data.ark import FeatureTable, read_description
-from espnet_otreg.errors import UserError
+from espnet_otreg.errors import UserError, run_main
 from espnet_otreg.files import parse_yaml
 from espnet_otreg.regularizers import parse_regularizers
 from espnet_otreg.slm.build import build_model
@@ -26,6 +29,7 @@ from espnet_otreg.slm.config import SECTIONS, parse_slm_config
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.tasks.deepspeed import check_deepspeed
 from espnet_otreg.tasks.failures import told_in_a_sentence
+from espnet_otreg.tasks.interruption import passed_on
 from espnet_otreg.tasks.preprocessor import SLMPreprocessor
 from espnet_otreg.tasks.summary import describe
 from espnet_otreg.tasks.trainer import SLMTrainer
@@ -93,6 +97,15 @@ class SLMTask(AbsTask):
         )
 
     @classmethod
+    def main(cls, args: argparse.Namespace | None = None, cmd: Sequence[str] | None = None) -> None:
+        """The whole command; of several processes on one machine the first failure is its own."""
+        with passed_on():
+            try:
+                super().main(args, cmd)
+            except ProcessExitedException as error:
+                sys.exit(max(error.exit_code, 1))  # the process has said why
+
+    @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
         """Train; what does not fit the model is named after the checkpoint it comes from.
 
@@ -102,6 +115,12 @@ class SLMTask(AbsTask):
             ConfigErrors: if DeepSpeed cannot do what the configuration asks for.
             Stopped: if SIGTERM or SIGUSR1 asked for it.
         """
+        if multiprocessing.parent_process() is not None:
+            run_main(lambda: cls._work(args))
+        cls._work(args)
+
+    @classmethod
+    def _work(cls, args: argparse.Namespace) -> None:
         if args.ngpu > 0 and not torch.cuda.is_available():
             raise UserError("no GPU can be used here", f"--ngpu {args.ngpu}", "give --ngpu 0")
         if args.use_deepspeed and args.distributed:

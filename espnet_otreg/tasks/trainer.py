@@ -84,8 +84,8 @@ class SLMTrainer(Trainer):
             reporter,
             options.accum_grad,
         )
-        batches = cls._epoch.training(iterator)
-        unchanged: bool = super().train_one_epoch(model=model, iterator=batches, **kwargs)
+        with contextlib.closing(cls._epoch.training(iterator)) as batches:
+            unchanged: bool = super().train_one_epoch(model=model, iterator=batches, **kwargs)
         share = 100 * data_wait_share(reporter.stats)
         logging.info(
             "epoch %d: %.1f %% of the time was waiting for data", reporter.get_epoch(), share
@@ -95,7 +95,8 @@ class SLMTrainer(Trainer):
     @classmethod
     def validate_one_epoch(cls, iterator: Iterable[Any], **kwargs: Any) -> None:
         """Validate; keep the last good checkpoint, because ESPnet overwrites it right after."""
-        super().validate_one_epoch(iterator=cls._epoch.validation(iterator), **kwargs)
+        with contextlib.closing(cls._epoch.validation(iterator)) as batches:
+            super().validate_one_epoch(iterator=batches, **kwargs)
         first = kwargs["reporter"].get_epoch() == 1  # before it there is no checkpoint of this run
         if not first and kwargs["distributed_option"].dist_rank in (None, 0):
             keep_previous(Path(kwargs["options"].output_dir))
