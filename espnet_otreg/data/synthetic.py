@@ -48,7 +48,9 @@ class Voice:
         try:
             module = importlib.import_module(self.module)
         except ImportError as error:
-            raise UserError("this speech synthesiser is not installed", self.package, mend) from error
+            raise UserError(
+                "this speech synthesiser is not installed", self.package, mend
+            ) from error
         for name, sha256 in self.files.items():
             path = Path(str(module.__file__)).parent / name
             if not path.is_file() or sha256_file(path) != sha256:
