@@ -92,9 +92,7 @@ def _deb_members_by_dpkg(path: Path) -> Iterator[tuple[str, bytes]]:
         raise _broken_deb(path)
 
 
-def tar_members(
-    stream: IO[bytes] | gzip.GzipFile, path: Path
-) -> Iterator[tuple[str, bytes]]:
+def tar_members(stream: IO[bytes] | gzip.GzipFile, path: Path) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the regular files of a tar archive, packed in any way.
 
     Args:

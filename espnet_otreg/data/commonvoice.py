@@ -1,4 +1,4 @@
-"""Common Voice: volunteers read sentences, 32 or 48 kHz MP3; sets change from release to release."""
+"""Common Voice: volunteers read sentences, MP3 of 32 or 48 kHz; sets change with each release."""
 
 from __future__ import annotations
 

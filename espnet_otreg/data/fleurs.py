@@ -21,9 +21,7 @@ _CODES = """
     tg_tj th_th tr_tr uk_ua umb_ao ur_pk uz_uz vi_vn wo_sn xh_za yo_ng yue_hant_hk zu_za
     """
 # ISO-639-1 code -> the publisher's; a data directory cannot name the ten that have none.
-CODES = {
-    base_language(code): code for code in _CODES.split() if base_language(code) in ISO_639_1
-}
+CODES = {base_language(code): code for code in _CODES.split() if base_language(code) in ISO_639_1}
 LANGUAGES = frozenset(CODES)
 SUBSETS = ("train", "dev", "test")
 SAMPLE_RATE = 16000

@@ -94,9 +94,7 @@ def prepare_parts(
         )
         for part in own:
             directories[part] = Path(output_dir) / part.name
-            PUBLISHED[name].prepare(
-                corpus_dir, directories[part], part.language, part.subset, jobs
-            )
+            PUBLISHED[name].prepare(corpus_dir, directories[part], part.language, part.subset, jobs)
     return directories
 
 

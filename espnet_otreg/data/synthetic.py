@@ -48,7 +48,9 @@ class Voice:
         try:
             module = importlib.import_module(self.module)
         except ImportError as error:
-            raise UserError("this speech synthesiser is not installed", self.package, mend) from error
+            raise UserError(
+                "this speech synthesiser is not installed", self.package, mend
+            ) from error
         for name, sha256 in self.files.items():
             path = Path(str(module.__file__)).parent / name
             if not path.is_file() or sha256_file(path) != sha256:
@@ -73,11 +75,11 @@ ESPEAK = Voice(
     package="espeakng-loader==0.2.4",
     module="espeakng_loader",
     files={
-        "espeak-ng-data/it_dict": "7ce5b6b4e2ee251516708584267a413a3c02b2fa07cb527a2eb421fbbb3b12cf",
-        "espeak-ng-data/phondata": "a0b643b155cb6b12628d9e7865b57d9fca0d35844614f2594a5e009c80c80bb4",
-        "espeak-ng-data/phonindex": "384e5fa6f714ba5356c58008249b78699c31c1ad044b243068d263fb806b7d73",
-        "espeak-ng-data/phontab": "1b40690667e1e9aa1ba5e5234773c799e7e72ea751426e5150423d53c3f24fa2",
-        "espeak-ng-data/lang/roa/it": "0d9069eb9a96db1c55c131b2bb7d1f5255c68fbddc2199ffd3295b52519a3256",
+        "espeak-ng-data/it_dict": "7ce5b6b4e2ee251516708584267a413a3c02b2fa07cb527a2eb421fbbb3b12cf",  # noqa: E501
+        "espeak-ng-data/phondata": "a0b643b155cb6b12628d9e7865b57d9fca0d35844614f2594a5e009c80c80bb4",  # noqa: E501
+        "espeak-ng-data/phonindex": "384e5fa6f714ba5356c58008249b78699c31c1ad044b243068d263fb806b7d73",  # noqa: E501
+        "espeak-ng-data/phontab": "1b40690667e1e9aa1ba5e5234773c799e7e72ea751426e5150423d53c3f24fa2",  # noqa: E501
+        "espeak-ng-data/lang/roa/it": "0d9069eb9a96db1c55c131b2bb7d1f5255c68fbddc2199ffd3295b52519a3256",  # noqa: E501
     },
 )
 

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from espnet_otreg.errors import UserError
 
 
-def unpair(
-    texts: Mapping[str, str], languages: Mapping[str, str], seed: int = 0
-) -> dict[str, str]:
+def unpair(texts: Mapping[str, str], languages: Mapping[str, str], seed: int = 0) -> dict[str, str]:
     """Give every utterance the transcript of another one of its language, never its own words.
 
     The distinct sentences of a language are shuffled and each takes the place of the one before it,

@@ -166,7 +166,9 @@ def test_festvox_ru(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("voice", [PICO, ESPEAK], ids=lambda voice: voice.corpus)
-def test_a_synthetic_voice_says_a_text_the_same_way_every_time(voice: Voice, tmp_path: Path) -> None:
+def test_a_synthetic_voice_says_a_text_the_same_way_every_time(
+    voice: Voice, tmp_path: Path
+) -> None:
     make_stamps(tmp_path / "stamps")
     prepare_synthetic(voice, tmp_path / "stamps", tmp_path / "all", "it")
     (tmp_path / "stamps/animals/duck.txt").unlink()

@@ -56,7 +56,7 @@ def test_a_member_that_would_leave_the_directory(tmp_path: Path, name: str) -> N
     write_tar(archive, {"test/good.wav": b"good", name: b"evil"})
     with pytest.raises(UserError, match=r"would be written outside of the directory; remove it"):
         unpack(archive, tmp_path / "down/audio")
-    assert [path for path in tmp_path.rglob("*evil*")] == []
+    assert list(tmp_path.rglob("*evil*")) == []
     assert not Path("/tmp/evil-otreg.wav").exists()
     assert not is_unpacked("test.tar.gz", tmp_path / "down/audio")
 

@@ -33,7 +33,10 @@ def test_command_line(tmp_path):
     write_table(tmp_path / "utt2lang", LANGUAGES)
     command = [sys.executable, "-m", "espnet_otreg.bin.unpair_text", "--data_dir", str(tmp_path)]
     done = subprocess.run(
-        [*command, "--output", str(tmp_path / "new/text")], capture_output=True, text=True, check=True
+        [*command, "--output", str(tmp_path / "new/text")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == "80 utterances have the transcript of another one\n"
     assert read_table(tmp_path / "new/text") == unpair(TEXTS, LANGUAGES)
