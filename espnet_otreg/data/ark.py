@@ -39,9 +39,7 @@ def read_features(source: str, utterance: str) -> NDArray[np.float32]:
             raise ValueError("expected FILE:OFFSET")
         features = _read_matrix(Path(path), int(offset))
     except Exception as error:  # a damaged archive raises many kinds
-        raise UserError(
-            f"the features cannot be read ({error})", where, _AGAIN
-        ) from error
+        raise UserError(f"the features cannot be read ({error})", where, _AGAIN) from error
     if not features.size or not np.isfinite(features).all():
         fault = "contain NaN or infinity" if features.size else "are empty"
         raise UserError(f"the features {fault}", where, "make them again")
