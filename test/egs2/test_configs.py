@@ -20,7 +20,16 @@ CONFIGS = sorted(
     }
 )
 # What the recipe's steps would be too many of here, and batches as small as the data.
-SHORT = ("--max_epoch", "1", "--num_iters_per_epoch", "2", "--batch_size", "4")
+SHORT = (
+    "--max_epoch",
+    "1",
+    "--num_iters_per_epoch",
+    "2",
+    "--batch_size",
+    "4",
+    "--num_workers",
+    "0",
+)
 
 
 def _name(path: Path) -> str:
