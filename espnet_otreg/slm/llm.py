@@ -151,7 +151,7 @@ class LLM(nn.Module):
         return self.logits(hidden)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(..., D) outputs of the decoder to (..., V) next-token logits, in fp32 or its own fp64."""
+        """(..., D) outputs of the decoder to (..., V) next-token logits, in fp32 (or fp64)."""
         logits: Tensor = self.model.get_output_embeddings()(hidden)
         logits = logits.to(working_dtype(logits))
         cap = getattr(self.model.config, "final_logit_softcapping", None)
