@@ -19,7 +19,7 @@ data_args=            # more options of local/data.sh
 download_dir=downloads # where downloads and models go
 mix_channels=false    # average the channels of stereo recordings instead of refusing them
 full=false            # whole out-of-domain sets, and the zero-shot row of the encoder's own model
-limit=60              # without --full: utterances of each out-of-domain set and language
+limit=60              # without --full: utterances of each out-of-domain set and language; 0: all
 encoder=              # Whisper by name, hub name or directory; empty: the preset's
 augment_copies=       # augmented copies of each training utterance; empty: the preset's
 llm=                  # LLM by name, hub name or directory, or "train"; empty: the preset's
@@ -76,10 +76,12 @@ if [[ -f path.sh ]]; then . ./path.sh; else . "${template}/path.sh"; fi
 # shellcheck source=cmd.sh
 if [[ -f cmd.sh ]]; then . ./cmd.sh; else . "${template}/cmd.sh"; fi
 
-for name in nj decode_nj limit decode_batch_size num_splits num_nodes; do
+for name in nj decode_nj decode_batch_size num_splits num_nodes; do
   [[ "${!name}" =~ ^[1-9][0-9]*$ ]] || die "--${name} ${!name}: not a whole number" "use 1 or more"
 done
-[[ "${ngpu}" =~ ^[0-9]+$ ]] || die "--ngpu ${ngpu}: not a whole number" "use 0 or more"
+for name in limit ngpu; do
+  [[ "${!name}" =~ ^[0-9]+$ ]] || die "--${name} ${!name}: not a whole number" "use 0 or more"
+done
 first=$(stage_number "${stage}")
 last=$(stage_number "${stop_stage}")
 ((first <= last)) || die "--stage ${stage} comes after --stop_stage ${stop_stage}" "swap them"
