@@ -29,7 +29,10 @@ def test_the_commits_of_encoder_and_llm_are_recorded(
         ],
     }
     path.write_text(yaml.safe_dump(values))
-    runs = {run["arm"]: run for run in training_runs(Experiment(directory, ("sft", "otreg"), (1,), ("llm",)))}
+    runs = {
+        run["arm"]: run
+        for run in training_runs(Experiment(directory, ("sft", "otreg"), (1,), ("llm",)))
+    }
     sft, otreg = runs["SFT"], runs["OTReg"]
     assert (sft["llm"], sft["encoder"]) == (f"llm@{'c' * 40}", f"speech@{'d' * 40}")
     assert (otreg["llm"], otreg["encoder"]) == ("exp/mini/llm", "?")
