@@ -31,7 +31,7 @@ class FeatureOptions:
     """What decides the numbers in the features.
 
     Args:
-        model: local directory of a Whisper model.
+        model: local directory of a Whisper, wav2vec 2.0 or w2v-BERT model.
         model_sha256: digest of its weights.
         trailing_silence: seconds appended to each utterance.
         dtype: ``"float32"`` or ``"bfloat16"`` (about three times faster where the processor has

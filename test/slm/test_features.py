@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tiny_speech import build_tiny_speech_model
 
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json, sha256_file
 from espnet_otreg.slm.extraction import extract_features
+from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder
 from espnet_otreg.slm.whisper import WhisperEncoder
 
 from .conftest import write_data_dir
@@ -52,6 +54,19 @@ def test_archives_hold_what_the_encoder_gives(
     about = read_json(output / "feats.json")
     assert about["dim"] == 32 and about["frame_seconds"] == 0.02 and about["sample_rate"] == 16000
     assert about["encoder_sha256"] == sha256_file(tiny_whisper / "model.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2-bert"])
+def test_other_encoders_give_features_of_long_recordings_too(kind: str, tmp_path: Path) -> None:
+    model = build_tiny_speech_model(tmp_path / "model", kind)
+    data, output = write_data_dir(tmp_path / "data", [0.5, 31.0]), tmp_path / "features"
+    extract_features(str(data), str(output), str(model), trailing_silence=0.0)
+    encoder = Wav2Vec2Encoder(str(model)).eval()
+    for key, wav in read_table(data / "wav.scp").items():
+        samples = torch.tensor(soundfile.read(wav, dtype="float32")[0])[None]
+        with torch.inference_mode():
+            expected = encoder(samples, torch.tensor([samples.shape[1]]))[0][0].numpy()
+        np.testing.assert_allclose(load(output)[key], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_batches_and_processes_change_nothing_that_matters(
