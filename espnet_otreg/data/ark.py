@@ -73,8 +73,9 @@ def read_description(path: str | Path) -> dict[str, Any]:
     dim, seconds = facts.get("dim"), facts.get("frame_seconds")
     if type(dim) is not int or dim < 1:
         raise UserError("'dim' is no positive whole number", str(path), _AGAIN)
-    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not (is_number and 0 < seconds < float("inf")):
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
         raise UserError("'frame_seconds' is no positive number", str(path), _AGAIN)
     return facts
 
