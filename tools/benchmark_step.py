@@ -29,7 +29,7 @@ from espnet2.train.distributed_utils import DistributedOption
 from torch import Tensor
 
 from espnet_otreg.errors import UserError, run_main
-from espnet_otreg.files import write_json
+from espnet_otreg.files import read_yaml, write_json
 from espnet_otreg.regularizers import NamedRegularizer, parse_regularizers
 from espnet_otreg.regularizers.combine import apply_regularizers
 from espnet_otreg.slm.build import build_model, checkpoint_file
@@ -38,7 +38,6 @@ from espnet_otreg.slm.config import parse_slm_config
 from espnet_otreg.slm.embeddings import mask_from_lengths
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.model_dir import read_model_values
-from espnet_otreg.slm.train_config import read_yaml
 from espnet_otreg.tasks.slm import SLMTask
 
 RECIPE = Path(__file__).resolve().parent.parent / "egs2/mini_multi/slm1"

@@ -11,6 +11,7 @@ Exit status 1 unless every rerun succeeds and ends in the same table, hypotheses
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -79,9 +80,12 @@ def run_undisturbed(recipe: TinyRecipe, root: Path) -> Undisturbed:
 
 def newest_file(directory: Path) -> str:
     """What was written last before the kill."""
-    files = [p for p in directory.rglob("*") if p.is_file() and not p.is_symlink()]
-    newest = max(files, key=lambda path: path.stat().st_mtime_ns)
-    return str(newest.relative_to(directory))
+    times = {}
+    for path in directory.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # jobs may still be at work
+            if path.is_file() and not path.is_symlink():
+                times[path] = path.stat().st_mtime_ns
+    return str(max(times, key=lambda path: times[path]).relative_to(directory))
 
 
 def strike(recipe: TinyRecipe, whole: Undisturbed, moment: float) -> tuple[int, str]:
@@ -94,10 +98,9 @@ def strike(recipe: TinyRecipe, whole: Undisturbed, moment: float) -> tuple[int, 
     shutil.copytree(whole.copies[stage], recipe.directory, symlinks=True)
     process = recipe.start("--stage", STAGES[stage])
     time.sleep(moment)
-    newest = newest_file(recipe.directory)
-    os.killpg(process.pid, signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)  # it is still there: nobody has waited for it
     process.wait()
-    return stage, newest
+    return stage, newest_file(recipe.directory)
 
 
 def strike_inside_a_checkpoint(recipe: TinyRecipe, whole: Undisturbed, root: Path) -> int:
@@ -121,7 +124,7 @@ def kill_and_rerun(
     for moment in moments:
         if moment is None:
             stage, newest = strike_inside_a_checkpoint(recipe, whole, root), "half a checkpoint.pth"
-            moment = sum(whole.seconds[: stage + 1])
+            moment = sum(whole.seconds[:stage])  # at the earliest
         else:
             stage, newest = strike(recipe, whole, moment)
         done = recipe.run()

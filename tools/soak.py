@@ -70,12 +70,8 @@ def repeat_utterances(directory: Path) -> None:
     (directory / "utt2dur").write_text("".join(f"{key} 1.0\n" for key in keys))
 
 
-def main() -> None:
-    """Watch a training, watch a decoding, print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=30.0)
-    args = parser.parse_args()
-    root = Path(tempfile.mkdtemp(prefix="soak."))
+def is_flat(root: Path, minutes: float) -> bool:
+    """Watch both processes and print the table; whether neither grows."""
     server = ForkServer(root)
     training = make_tiny_training(root / "training", server)
     server.stop()
@@ -86,7 +82,7 @@ def main() -> None:
     decode = [
         sys.executable, "-m", "espnet_otreg.bin.slm_decode", "--model_dir", str(model),
         "--data_dir", str(root / "decoding/features"), "--output_dir", str(root / "decode"),
-        "--modes", "llm", "ctc",
+        "--modes", "llm", "ctc", "--batch_size", "4",
     ]  # fmt: skip
     print(
         "| process | memory after warm-up | memory at the end | growth | open files | at the end |"
@@ -94,7 +90,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     flat = True
     for name, words in (("training", train), ("decoding", decode)):
-        samples = watch(words, 30 * args.minutes)[round(200 * WARM_UP) :]
+        samples = watch(words, 30 * minutes)[round(200 * WARM_UP) :]
         tenth = len(samples) // 10
         start, end = samples[:tenth], samples[-tenth:]
         memory = [mean(s.memory for s in part) for part in (start, end)]
@@ -103,7 +99,16 @@ def main() -> None:
         flat &= growth < ALLOWED_GROWTH and files[1] <= files[0]
         print(f"| {name} | {memory[0]:.1f} MiB | {memory[1]:.1f} MiB | {100 * growth:.2f} % | "
               f"{files[0]} | {files[1]} |", flush=True)  # fmt: skip
-    sys.exit(not flat)
+    return flat
+
+
+def main() -> None:
+    """Watch a training and a decoding for a while."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=30.0)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="soak.") as root:
+        sys.exit(not is_flat(Path(root), args.minutes))
 
 
 if __name__ == "__main__":

@@ -230,7 +230,7 @@ def test_features_that_are_no_numbers(
     kaldiio.save_ark(f"{own.root}/train/feats.ark", matrices, scp=f"{own.root}/train/feats.scp")
     with nothing_written(tmp_path, but=SETTINGS):
         done = train("--num_workers", workers, config={"num_iters_per_epoch": 4})
-        assert_refused(done, FIRST, "the speech contains NaN")
+        assert_refused(done, FIRST, "the features contain NaN")
 
 
 def test_two_runs_in_one_directory(train: Train, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from espnet_otreg.config import parse_config
 from espnet_otreg.errors import ConfigErrors, UserError
-from espnet_otreg.slm.train_config import read_yaml
+from espnet_otreg.files import read_yaml
 
 
 @dataclass(frozen=True)
