@@ -100,6 +100,11 @@ def test_a_command_exists_with_its_options(page: str, words: list[str]) -> None:
 
 def test_options_in_running_text_exist() -> None:
     known = {"--hypothesis", "--reference_dir"}  # of slm_score
+    known |= {"--revision"}  # of the hub's own program
+    # What slurm.pl takes, and what it becomes for sbatch.
+    meanings = (ROOT / "egs2/TEMPLATE/slm1/conf/slurm.conf").read_text(encoding="utf-8")
+    known |= {f"--{name}" for name in re.findall(r"^(?:option|default) ([\w-]+)", meanings, re.M)}
+    known |= options_of(meanings.split()) | {"--account", "--batch", "--qos"}
     programs = [
         RECIPE,
         "tools/install.sh",
