@@ -1,4 +1,4 @@
-"""Encode a data directory once with a frozen Whisper encoder: feats.scp and feats.json.
+"""Encode a data directory once with a frozen pretrained encoder: feats.scp and feats.json.
 
 Run it again after an interruption: finished jobs are kept. On a cluster, run --job 1..N
 --num_jobs N as an array, then once without --job to write the tables.
@@ -16,7 +16,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="data directory with wav.scp (16 kHz mono)")
     parser.add_argument("--output", required=True, help="feature directory to write")
-    parser.add_argument("--model", required=True, help="Whisper: directory or hub name")
+    parser.add_argument(
+        "--model", required=True, help="Whisper, wav2vec 2.0 or w2v-BERT: directory or hub name"
+    )
     parser.add_argument("--nj", type=int, default=1, help="jobs at a time")
     parser.add_argument("--job", type=int, help="do only this job, from 1")
     parser.add_argument("--num_jobs", type=int, help="jobs to cut the work into")

@@ -32,7 +32,9 @@ def test_one_line_for_each_batch_size_with_the_same_texts(
     monkeypatch.chdir(Path.cwd())  # so that the directory is put back
     threads = torch.get_num_threads()
     options = ["--model", str(tmp_path / "exp/mini/run"), "--rounds", "1", "--batch_sizes", "4"]
-    monkeypatch.setattr("sys.argv", ["benchmark_decoding.py", *options, "--num_beams", "2"])
+    monkeypatch.setattr(
+        "sys.argv", ["benchmark_decoding.py", *options, "--num_beams", "2", "--threads", "1"]
+    )
     tool.main()
     torch.set_num_threads(threads)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
