@@ -196,7 +196,7 @@ def test_jobs_survive_a_restart_of_the_controller(
     command = "echo ready; while [ ! -e go ]; do sleep 0.1; done"
     running = start_slurm_pl("--name", "survivor", "a.log", "bash", "-c", command)
     wait_for_line(tmp_path / "a.log", "ready")
-    cluster.wait_for_saved_state()
+    cluster.wait_for_saved_state("survivor")
     cluster.kill_controller()
     submitted = start_slurm_pl("b.log", "echo", "late")  # has to wait for the controller
     assert running.stderr is not None

@@ -147,9 +147,12 @@ class Cluster:
         self._start("slurmctld", "slurmctld", "-D", *options)
         wait_for(lambda: "UP" in self.ask("scontrol", "ping"), "slurmctld")
 
-    def wait_for_saved_state(self) -> None:
-        """slurmctld saves every few seconds; a kill before that loses the latest jobs."""
+    def wait_for_saved_state(self, name: str) -> None:
+        """slurmctld saves some seconds after a change; a kill before that loses the latest jobs."""
         state, now = self.root / "state/job_state", time.time()
+        job = self.ask("squeue", "-h", "-n", name, "-o", "%A").strip()
+        # What there was may be saved already: this is a change that is not.
+        self.ask("scontrol", "update", f"jobid={job}", "comment=saved")
         wait_for(lambda: state.exists() and state.stat().st_mtime > now, "a saved state")
 
     def kill_controller(self) -> None:
