@@ -19,6 +19,16 @@ settings.register_profile("nightly", max_examples=2000, deadline=None, print_blo
 settings.register_profile("fuzz", max_examples=10_000, deadline=None, print_blob=True)
 settings.load_profile("suite")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a test that has its own time limit, because it is long, go first.
+
+    At the end it would keep one process busy while the others have nothing left.
+    """
+    long = {item.path for item in items if item.get_closest_marker("timeout")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 _LANGUAGES = ("en", "es", "fr", "it", "ru")
 
 

@@ -30,6 +30,6 @@ cd "${root}"
 unset PYTHONPATH PYTHONDONTWRITEBYTECODE
 # The tests are small: threads inside a process would only get in each other's way.
 export OMP_NUM_THREADS=1
-# Files stay together, so that what their tests share is made once.
-exec python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --durations 20 "$@" \
-  </dev/null
+# Files stay together, so that what their tests share is made once, and in our order.
+exec python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
+  --no-loadscope-reorder --durations 20 "$@" </dev/null
