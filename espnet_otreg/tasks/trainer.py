@@ -39,6 +39,10 @@ class SLMTrainer(Trainer):
         distributed = kwargs["distributed_option"]
         directory = Path(options.output_dir)
         model.remember_start()
+        losses = [named.config for named in model.config.regularizers]
+        if any(loss.needs_readout and loss.start_step for loss in losses):
+            # Until then no loss may reach the read-out, which DDP has to be told.
+            options.unused_parameters = True
         if cls.sanity:
             overfit_ten(model, kwargs["train_iter_factory"].build_iter(1), options.ngpu)
         with contextlib.ExitStack() as stack:

@@ -53,6 +53,8 @@ def test_two_processes_train_like_one(
 ) -> None:
     # The same eight utterances a step, four in each process.
     deterministic = {
+        # The read-out has no gradient in the first step.
+        "regularizers": [{"otreg": {"weight": 0.3}}, {"ctc": {"weight": 0.3, "start_step": 1}}],
         "projector_conf": {"stack": 2, "layers": 1, "width": 24, "heads": 4, "dropout": 0.0},
         "llm_conf": {"adapter": "lora", "lora_rank": 2, "lora_dropout": 0.0},
         "optim": "sgd",
