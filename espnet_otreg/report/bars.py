@@ -44,9 +44,8 @@ def draw_bars(rows: Sequence[Row], path: str | Path) -> None:
                 _panel(axes[line][column], rows, groups, measure)
                 if line == 0:
                     axes[line][column].set_title(title)
-        figure.legend(
-            *axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=len(rows)
-        )
+        names = axes[0][0].get_legend_handles_labels()
+        figure.legend(*names, loc="outside upper center", ncols=3)  # more do not fit in the width
         save(figure, path)
 
 
