@@ -30,6 +30,7 @@ REQUIREMENTS = [
     "gguf>=0.19,<1",
     "PyYAML>=6,<7",
     "tqdm>=4.64,<5",
+    "typeguard>=4,<5",
     "setuptools>=77.0.3,<82",
 ]
 REPORT = ["matplotlib>=3.10,<4"]

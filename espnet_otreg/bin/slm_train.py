@@ -27,8 +27,10 @@ def main() -> None:
     if "--check" in arguments:
         print("the configuration is in order")
         return
-    from espnet_otreg.tasks.slm import SLMTask
+    from espnet_otreg.tasks.startup import without_type_checks
 
+    with without_type_checks():
+        from espnet_otreg.tasks.slm import SLMTask
     SLMTask.main(cmd=["--help" if argument == "--help_all" else argument for argument in arguments])
 
 

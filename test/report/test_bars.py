@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from espnet_otreg.report.bars import draw_bars
+from espnet_otreg.report.style import load_pyplot
 from espnet_otreg.scoring.rows import Row, SetResult
 
 
@@ -23,9 +24,7 @@ def row(name: str) -> Row:
 
 
 def test_six_long_names_are_not_cut_off(tmp_path: Path) -> None:
-    from matplotlib.image import imread
-
     draw_bars([row(f"OTReg + CTC, joint CTC + LLM {n}") for n in range(6)], tmp_path / "bars.png")
-    pixels = imread(tmp_path / "bars.png")[..., :3]
+    pixels = load_pyplot().imread(tmp_path / "bars.png")[..., :3]
     for edge in (pixels[:, 0], pixels[:, -1], pixels[0], pixels[-1]):
         assert (edge == 1).all()
