@@ -27,15 +27,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-from benchmark_step import Training, arm_values
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoConfig, AutoModelForCausalLM
+from typing import TYPE_CHECKING, Any
 
 from espnet_otreg.errors import UserError, run_main
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RECIPE = Path(__file__).resolve().parent.parent / "egs2/mini_multi/slm1"
 # Width and layers of the LLM; utterances in a batch.
@@ -47,6 +44,9 @@ Point = dict[str, float]
 
 def write_llm(source: Path, target: Path, width: int, layers: int) -> None:
     """An LLM of random weights in the layout and with the tokenizer of another one."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.safetensors"))
     config = AutoConfig.from_pretrained(source)
     heads = width // config.head_dim
@@ -61,6 +61,9 @@ def write_llm(source: Path, target: Path, width: int, layers: int) -> None:
 
 def measure(values: dict[str, Any], steps: int) -> Point:
     """One point: medians of time and operations, the peak of memory."""
+    from benchmark_step import Training
+    from torch.utils.flop_counter import FlopCounterMode
+
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     training = Training(values)
     decoder = training.model.llm.model.get_decoder()
@@ -92,6 +95,8 @@ def measure(values: dict[str, Any], steps: int) -> Point:
 
 def run_point(directory: Path, point: tuple[int, int, int], steps: int) -> Point:
     """``measure`` with the control's configuration, this LLM and this batch."""
+    from benchmark_step import arm_values
+
     width, layers, utterances = point
     values = arm_values(directory, RECIPE / "conf" / directory.parent.name / "control.yaml")
     with tempfile.TemporaryDirectory() as folder:
@@ -105,6 +110,8 @@ def run_point(directory: Path, point: tuple[int, int, int], steps: int) -> Point
 def fit(points: list[Point], key: str, by: str, fixed: list[float]) -> tuple[np.ndarray, float]:
     """Least squares of ``key`` less ``fixed`` over 1 and ``by``, and its largest error, as a part
     of the measured value."""
+    import numpy as np
+
     columns = np.array([[1.0, point[by]] for point in points])
     measured = np.array([point[key] for point in points])
     coefficients, *_ = np.linalg.lstsq(columns, measured - fixed, rcond=None)
@@ -171,6 +178,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.steps < 1:
         raise UserError("expected at least 1", f"--steps {arguments.steps}")
+    import torch
+
     directory = Path(os.path.abspath(arguments.model))
     if arguments.point is not None:
         os.chdir(directory.parents[2])  # what a run's paths are relative to
