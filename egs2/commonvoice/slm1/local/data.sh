@@ -3,11 +3,6 @@
 set -euo pipefail
 
 languages=de,fr,es,it,nl,pl
-train_limit=0
-data_root=""
-download_dir=downloads
-output=data
-nj=2
 
 usage() {
   cat <<'EOF'
@@ -28,13 +23,8 @@ Fetches the test sets of FLEURS (CC BY 4.0), which are out of domain, unless the
 EOF
 }
 
-template=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../../TEMPLATE/slm1" && pwd)
-# shellcheck source=../../../TEMPLATE/slm1/path.sh
-. "${template}/path.sh"
-# shellcheck source=../../../TEMPLATE/slm1/utils/parse_options.sh
-. "${template}/utils/parse_options.sh"
+# shellcheck source=../../../TEMPLATE/slm1/utils/published_sets.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../../TEMPLATE/slm1/utils/published_sets.sh"
 
-python -m espnet_otreg.bin.prepare_sets --languages "${languages}" \
-  --train commonvoice:train --dev commonvoice:dev --test commonvoice:test --ood fleurs:test \
-  --train_limit "${train_limit}" --data_root "${data_root}" \
-  --download_dir "${download_dir}" --output_dir "${output}" --nj "${nj}"
+prepare_sets --languages "${languages}" \
+  --train commonvoice:train --dev commonvoice:dev --test commonvoice:test --ood fleurs:test

@@ -3,11 +3,6 @@
 set -euo pipefail
 
 train_subset=train-clean-100
-train_limit=0
-data_root=""
-download_dir=downloads
-output=data
-nj=2
 
 usage() {
   cat <<'EOF'
@@ -27,14 +22,9 @@ out of domain. The sets clean and other are two test sets of their own, both in 
 EOF
 }
 
-template=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../../TEMPLATE/slm1" && pwd)
-# shellcheck source=../../../TEMPLATE/slm1/path.sh
-. "${template}/path.sh"
-# shellcheck source=../../../TEMPLATE/slm1/utils/parse_options.sh
-. "${template}/utils/parse_options.sh"
+# shellcheck source=../../../TEMPLATE/slm1/utils/published_sets.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../../TEMPLATE/slm1/utils/published_sets.sh"
 
-python -m espnet_otreg.bin.prepare_sets --languages en \
+prepare_sets --languages en \
   --train "librispeech:${train_subset}" --dev librispeech:dev-clean librispeech:dev-other \
-  --test librispeech:test-clean librispeech:test-other --ood fleurs:test \
-  --train_limit "${train_limit}" --data_root "${data_root}" \
-  --download_dir "${download_dir}" --output_dir "${output}" --nj "${nj}"
+  --test librispeech:test-clean librispeech:test-other --ood fleurs:test

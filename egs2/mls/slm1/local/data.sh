@@ -4,11 +4,6 @@ set -euo pipefail
 
 languages=de,fr,es,it,nl,pl
 train_subset=train_10h
-train_limit=0
-data_root=""
-download_dir=downloads
-output=data
-nj=2
 
 usage() {
   cat <<'EOF'
@@ -29,13 +24,8 @@ Takes or fetches Multilingual LibriSpeech (CC BY 4.0; Opus, 1.6 GB to 29 GB a la
 EOF
 }
 
-template=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../../TEMPLATE/slm1" && pwd)
-# shellcheck source=../../../TEMPLATE/slm1/path.sh
-. "${template}/path.sh"
-# shellcheck source=../../../TEMPLATE/slm1/utils/parse_options.sh
-. "${template}/utils/parse_options.sh"
+# shellcheck source=../../../TEMPLATE/slm1/utils/published_sets.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../../TEMPLATE/slm1/utils/published_sets.sh"
 
-python -m espnet_otreg.bin.prepare_sets --languages "${languages}" \
-  --train "mls:${train_subset}" --dev mls:dev --test mls:test --ood fleurs:test \
-  --train_limit "${train_limit}" --data_root "${data_root}" \
-  --download_dir "${download_dir}" --output_dir "${output}" --nj "${nj}"
+prepare_sets --languages "${languages}" \
+  --train "mls:${train_subset}" --dev mls:dev --test mls:test --ood fleurs:test

@@ -5,11 +5,6 @@ set -euo pipefail
 corpus=mls
 languages=de,fr,es,it,nl,pl
 train_subset=""
-train_limit=0
-data_root=""
-download_dir=downloads
-output=data
-nj=2
 
 usage() {
   cat <<'EOF'
@@ -38,11 +33,8 @@ sentences of the training set in every other set: data/overlap.json.
 EOF
 }
 
-template=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../../TEMPLATE/slm1" && pwd)
-# shellcheck source=../../../TEMPLATE/slm1/path.sh
-. "${template}/path.sh"
-# shellcheck source=../../../TEMPLATE/slm1/utils/parse_options.sh
-. "${template}/utils/parse_options.sh"
+# shellcheck source=../../../TEMPLATE/slm1/utils/published_sets.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../../TEMPLATE/slm1/utils/published_sets.sh"
 
 case "${corpus}" in
   mls) other=commonvoice default_subset=train_10h ;;
@@ -52,8 +44,6 @@ case "${corpus}" in
     exit 1
     ;;
 esac
-python -m espnet_otreg.bin.prepare_sets --languages "${languages}" \
+prepare_sets --languages "${languages}" \
   --train "${corpus}:${train_subset:-${default_subset}}" --dev "${corpus}:dev" \
-  --test "${corpus}:test" --ood fleurs:test voxpopuli:test "${other}:test" \
-  --train_limit "${train_limit}" --data_root "${data_root}" \
-  --download_dir "${download_dir}" --output_dir "${output}" --nj "${nj}"
+  --test "${corpus}:test" --ood fleurs:test voxpopuli:test "${other}:test"
