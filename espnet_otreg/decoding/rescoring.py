@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from espnet_otreg.decoding.prefix import Reader
+from espnet_otreg.ot.costs import working_dtype
 from espnet_otreg.slm.llm import LLM
 
 _LOGITS_AT_ONCE = 1 << 25  # fp32 numbers, 128 MiB
@@ -31,10 +32,10 @@ def transcript_log_probs(
         For each utterance one number per transcript, natural logarithms.
     """
     device = prefix.hidden.device
-    flat = [(b, [*t, eos_id]) for b, several in enumerate(transcripts) for t in several]
+    flat = [(b, (*t, eos_id)) for b, several in enumerate(transcripts) for t in several]
     order = sorted(range(len(flat)), key=lambda n: len(flat[n][1]))
     scores = [0.0] * len(flat)
-    for chunk in _chunks(order, [len(flat[n][1]) for n in order], prefix.llm.vocabulary_size):
+    for chunk in _chunks(order, [len(flat[n][1]) for n in order]):
         owners = torch.tensor([flat[n][0] for n in chunk], device=device)
         tokens = [torch.tensor(flat[n][1], device=device) for n in chunk]
         targets = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True, padding_value=-1)
@@ -44,27 +45,46 @@ def transcript_log_probs(
             read = targets[:, :-1]
             after = prefix.select(owners).read(read.clamp(min=0), read != -1)
             hidden = torch.cat([hidden, after], dim=1)
-        for n, score in zip(chunk, _sums(prefix.llm, hidden, targets).tolist(), strict=True):
+        real = targets != -1
+        states = _states([flat[n] for n in chunk]).to(device)
+        log_probs = _log_probs(prefix.llm, hidden[real], states, targets[real])
+        sums = log_probs.new_zeros(len(chunk)).index_add(0, real.nonzero()[:, 0], log_probs)
+        for n, score in zip(chunk, sums.tolist(), strict=True):
             scores[n] = score
     result = iter(scores)
     return [[next(result) for _ in several] for several in transcripts]
 
 
-def _chunks(order: list[int], lengths: list[int], vocabulary: int) -> list[list[int]]:
+def _chunks(order: list[int], lengths: list[int]) -> list[list[int]]:
     """Cut ``order`` so that a chunk fits into the memory set aside for it."""
-    most = min(_TOKENS_AT_ONCE, _LOGITS_AT_ONCE // vocabulary)
     chunks: list[list[int]] = []
     for n, length in zip(order, lengths, strict=True):  # lengths ascend
-        if not chunks or (len(chunks[-1]) + 1) * length > most:
+        if not chunks or (len(chunks[-1]) + 1) * length > _TOKENS_AT_ONCE:
             chunks.append([])
         chunks[-1].append(n)
     return chunks
 
 
-def _sums(llm: LLM, hidden: Tensor, targets: Tensor) -> Tensor:
-    """(R, T, D) states and (R, T) targets, -1 on padding, to (R,) sums of log-probabilities."""
-    real = targets != -1
-    log_probs = llm.logits(hidden[real]).log_softmax(dim=-1)
-    picked = log_probs.gather(1, targets[real][:, None])[:, 0]
-    sums = torch.zeros(len(targets), dtype=picked.dtype, device=targets.device)
-    return sums.index_add(0, real.nonzero()[:, 0], picked)
+def _states(rows: Sequence[tuple[int, tuple[int, ...]]]) -> Tensor:
+    """Number the states of the LLM: equal beginnings of one utterance's transcripts share one."""
+    numbers: dict[tuple[int, tuple[int, ...]], int] = {}
+    beginnings = [(owner, tokens[:t]) for owner, tokens in rows for t in range(len(tokens))]
+    return torch.tensor([numbers.setdefault(beginning, len(numbers)) for beginning in beginnings])
+
+
+def _log_probs(llm: LLM, hidden: Tensor, states: Tensor, targets: Tensor) -> Tensor:
+    """Log-probabilities (N,) of the targets (N,) behind the outputs (N, D) of the states (N,).
+
+    The whole vocabulary is looked at once per state: n-best transcripts begin alike, and with
+    some hundred thousand tokens that costs more than the LLM itself.
+    """
+    log_probs = hidden.new_empty(len(hidden), dtype=working_dtype(hidden))
+    first = torch.full((int(states.max()) + 1,), len(states), device=states.device)
+    first.scatter_reduce_(0, states, torch.arange(len(states), device=states.device), "amin")
+    step = max(1, _LOGITS_AT_ONCE // llm.vocabulary_size)
+    for start in range(0, len(first), step):
+        logits = llm.logits(hidden[first[start : start + step]])
+        here = ((start <= states) & (states < start + step)).nonzero()[:, 0]
+        rows = states[here] - start
+        log_probs[here] = logits[rows, targets[here]] - logits.logsumexp(dim=-1)[rows]
+    return log_probs

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
+from espnet_otreg.decoding import rescoring
 from espnet_otreg.decoding.greedy import greedy
 from espnet_otreg.decoding.hypothesis import Generated
 from espnet_otreg.decoding.prefix import read_prefix
@@ -20,7 +21,12 @@ from espnet_otreg.slm.prompt import Prompt
 
 from .conftest import LIMITS, Inputs
 
-TRANSCRIPTS = [[[20, 21, 22], [], [30]], [[25]], [[40, 41, 42, 43, 44]], [[9], [10, 11]]]
+TRANSCRIPTS = [
+    [[20, 21, 22], [], [30], [20, 21], [20, 21, 23]],
+    [[25]],
+    [[40, 41, 42, 43, 44]],
+    [[9], [10, 11]],
+]
 
 
 def _greedy(reader: tuple[LLM, Prompt], inputs: Inputs, numbers: Sequence[int]) -> list[Any]:
@@ -60,6 +66,29 @@ def test_log_probabilities_are_those_of_one_pass_without_a_cache(
         expected = logits.log_softmax(-1).gather(1, targets[:, None]).sum()
         found = transcript_log_probs(read_prefix(llm, one), [[transcript]], prompt.eos_id)
         assert found[0][0] == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_the_vocabulary_is_looked_at_once_per_beginning(
+    reader: tuple[LLM, Prompt], inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm, prompt = reader
+    rows: list[int] = []
+    logits = llm.logits
+
+    def counted(hidden: torch.Tensor) -> torch.Tensor:
+        rows.append(len(hidden))
+        return logits(hidden)
+
+    monkeypatch.setattr(llm, "logits", counted)
+    prefix = read_prefix(llm, inputs(range(4)))
+    whole = transcript_log_probs(prefix, TRANSCRIPTS, prompt.eos_id)
+    # One state before the first token, then one behind each new beginning.
+    assert rows == [6 + 2 + 6 + 4]
+    monkeypatch.setattr(rescoring, "_LOGITS_AT_ONCE", 3 * llm.vocabulary_size)
+    pieces = transcript_log_probs(prefix, TRANSCRIPTS, prompt.eos_id)
+    assert set(rows[1:-1]) == {3}
+    for one, other in zip(whole, pieces, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
 
 
 def _margin(llm: LLM, one: LLMInput, tokens: Sequence[int]) -> float:
