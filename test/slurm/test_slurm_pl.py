@@ -222,6 +222,24 @@ def test_a_signal_to_the_wrapper_cancels_its_jobs(
     assert "told" in body(tmp_path / "1.log")
 
 
+def test_jobs_are_cancelled_when_the_controller_is_back(
+    tmp_path: Path, cluster: Cluster, start_slurm_pl: Start
+) -> None:
+    process = start_slurm_pl("--name", "doomed", "a.log", "bash", "-c", PATIENT)
+    wait_for_line(tmp_path / "a.log", "ready")
+    job = cluster.job_named("doomed")
+    cluster.wait_for_saved_state("doomed")
+    cluster.kill_controller()
+    process.terminate()
+    assert process.stderr is not None
+    expected = f"slurm.pl: job {job} is cancelled as soon as the controller answers\n"
+    while process.stderr.readline() != expected:  # it may first say that nobody answers
+        assert process.poll() is None
+    cluster.start_controller()
+    assert_failed(finish(process), "slurm.pl: cancelled by SIGTERM")
+    wait_for(lambda: cluster.queue() == "", "an empty queue")
+
+
 def test_nohup_protects_from_a_hangup(tmp_path: Path, cluster: Cluster) -> None:
     command = "echo ready; while [ ! -e go ]; do sleep 0.1; done"
     words = ["nohup", *SLURM_PL, "a.log", "bash", "-c", command]

@@ -113,6 +113,31 @@ def test_a_requeued_training_of_two_nodes_goes_on_by_itself(
     assert_equal(parameters(output, "checkpoint.pth"), one_process)
 
 
+@pytest.mark.timeout(600)
+def test_usr1_saves_a_training_of_two_nodes_in_the_middle_of_its_epoch(
+    cluster: Cluster, double_training: TinyTraining
+) -> None:
+    # Long enough for Slurm to reach it, so slow that 200 steps do not blow rounding up.
+    config = {**DETERMINISTIC, "optim_conf": {"lr": 0.01}, "num_iters_per_epoch": 200}
+    config |= {"max_epoch": 1, "log_interval": 1}
+    undisturbed = double_training.train(double_training.root / "long", config=config)
+    assert undisturbed.returncode == 0, undisturbed.stderr[-2000:]
+    output = double_training.root / "saved"
+    log = output / "train.log"
+    command = double_training.command(output, "--resume", "true", config=config)
+    process = launch(cluster, output, *command)
+    wait_for(lambda: log.exists() and "1epoch:train:2-2batch" in log.read_text(), "two steps", 300)
+    job = cluster.job_named("saved")
+    cluster.ask("scancel", "--batch", "--signal=USR1", job)
+    wait_for(lambda: "# Ended" in log.read_text(), "the end of the first run")
+    assert "1epoch:train:200-200batch" not in log.read_text()
+    cluster.start_again(job)
+    succeed(process)
+    assert "goes on after batch" in log.read_text()
+    expected = parameters(double_training.root / "long", "checkpoint.pth")
+    assert_equal(parameters(output, "checkpoint.pth"), expected)
+
+
 def test_a_failing_rank_is_status_1_and_equal_ranks_are_not(
     cluster: Cluster, tmp_path: Path
 ) -> None:

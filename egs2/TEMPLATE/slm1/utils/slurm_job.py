@@ -88,7 +88,7 @@ class Runner:
         self.told_to_end = True  # and so is the command, by Slurm
 
     def _on_usr1(self, number: int, frame: FrameType | None) -> None:
-        if self.process and catches_usr1(self.process.pid):
+        if self.process and hears_usr1(self.process.pid):
             self.to_be_requeued = True
             self.process.send_signal(signal.SIGUSR1)
 
@@ -109,14 +109,18 @@ def environment() -> dict[str, str]:
     return {**os.environ, "SRUN_CPUS_PER_TASK": processors, "OMP_NUM_THREADS": threads}
 
 
-def catches_usr1(pid: int) -> bool:
-    """Whether a process has a handler for USR1; without one it would die of it."""
+def hears_usr1(pid: int) -> bool:
+    """Whether a process has a handler for USR1; without one it would die of it.
+
+    srun has none: it blocks the signal, waits for it and passes it on to its tasks.
+    """
     try:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False  # it has ended
     status: dict[str, Any] = dict(line.split(":", 1) for line in text.splitlines())
-    return bool(int(status["SigCgt"], 16) >> (signal.SIGUSR1 - 1) & 1)
+    heard = int(status["SigCgt"], 16) | int(status["SigBlk"], 16)
+    return bool(heard >> (signal.SIGUSR1 - 1) & 1)
 
 
 def requeue(log: IO[str]) -> bool:

@@ -93,7 +93,7 @@ def states(job: str) -> dict[int, State] | None:
 
 def cancel(job: str) -> None:
     """Take a job out of the queue; say how to do it by hand if the controller stays away."""
-    deadline = time.monotonic() + AWAY_SECONDS
+    deadline, told = time.monotonic() + AWAY_SECONDS, False
     while True:
         words = ["scancel", job]
         answer = subprocess.run(words, capture_output=True, text=True, env=environment())
@@ -102,6 +102,10 @@ def cancel(job: str) -> None:
         if time.monotonic() > deadline:
             reason = " ".join(answer.stderr.split())
             fail(f"job {job} could not be cancelled ({reason}); run: scancel {job}")
+        if not told:
+            told = True
+            waiting = f"job {job} is cancelled as soon as the controller answers"
+            print(f"slurm.pl: {waiting}", file=sys.stderr, flush=True)
         time.sleep(RETRY_SECONDS)
 
 
