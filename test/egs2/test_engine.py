@@ -27,8 +27,9 @@ epochs=2            # how long
 tag=                # another directory
 ngpu=0              # GPUs
 num_nodes=1         # machines
+trainings_at_once=1 # side by side
 # end of options
-stages=(count train)
+stages=(count train meet)
 stage_count() {{
   step exp/count --set "word=${{word}}" --output exp/count/text -- \\
     launch train_cmd exp/count/log/count.log \\
@@ -38,6 +39,13 @@ stage_train() {{
   local dir=exp/train${{tag}}
   step "$dir" --training --upstream exp/count --set "max_epoch=${{epochs}}" --output "$dir/model" \\
     -- launch_training "$dir/train.log" bash train.sh "$dir" "${{epochs}}"
+}}
+stage_meet() {{
+  local name
+  for name in a b c; do
+    step "exp/$name" --training --output "exp/$name/model" \\
+      -- launch_training "exp/$name/train.log" bash meet.sh "$name"
+  done
 }}
 . "$template/slm_engine.sh"
 . "$template/utils/parse_options.sh"
@@ -50,6 +58,21 @@ if ! $dry_run; then
   trap on_exit EXIT
 fi
 for ((n = first; n <= last; n++)); do run_stage "$n"; done
+"""
+
+# Waits until as many run as the file says, and counts them; b may fail.
+MEET = """set -euo pipefail
+mkdir -p exp/here exp/$1
+touch exp/here/$1
+for i in {1..200}; do
+  if [[ $1 == c ]] || (($(ls exp/here | wc -l) >= $(cat at_once))); then break; fi
+  sleep 0.1
+done
+ls exp/here | wc -l >exp/$1/model
+if [[ -e stop_here ]]; then sleep 60; fi
+sleep 1
+rm exp/here/$1
+if [[ $1 == b && -e fail_here ]]; then echo "error: b has failed"; exit 3; fi
 """
 
 # One line an epoch; goes on where it stopped, as a training with checkpoints does.
@@ -68,6 +91,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("OTREG_VENV", str(tmp_path / "none"))
     (tmp_path / "run.sh").write_text(RECIPE)
+    (tmp_path / "meet.sh").write_text(MEET)
     (tmp_path / "train.sh").write_text(TRAIN.replace("while", 'touch "$dir/checkpoint.pth"\nwhile'))
     return tmp_path
 
@@ -112,9 +136,9 @@ def test_stages_by_number_and_name(recipe: Path) -> None:
     only = run(recipe, "--stage", "train")
     assert "stage 1" not in only.stdout
     assert only.returncode == 0
-    failed = run(recipe, "--stage", "3")
+    failed = run(recipe, "--stage", "4")
     assert failed.returncode == 1
-    assert failed.stderr == "error: 3: no such stage; --help lists the stages\n"
+    assert failed.stderr == "error: 4: no such stage; --help lists the stages\n"
 
 
 def test_a_stage_whose_results_hold_is_skipped_even_if_named(recipe: Path) -> None:
@@ -206,6 +230,58 @@ def test_a_killed_run_resumes(recipe: Path, whole_group: bool) -> None:
     assert "exp/count: up to date" in resumed.stderr
     assert "exp/train: it was interrupted" in resumed.stderr
     assert (recipe / "exp/train/model").read_text().count("epoch") == 2
+
+
+def meet_options(recipe: Path, at_once: int) -> list[str]:
+    (recipe / "at_once").write_text(str(at_once))
+    return ["--stage", "meet", "--stop_stage", "meet", "--trainings_at_once", str(at_once)]
+
+
+def test_trainings_run_side_by_side(recipe: Path) -> None:
+    def counts() -> list[int]:
+        return [int((recipe / f"exp/{name}/model").read_text()) for name in "abc"]
+
+    one_by_one = run(recipe, *meet_options(recipe, 1))
+    assert one_by_one.returncode == 0, one_by_one.stderr
+    assert counts() == [1, 1, 1]
+    options = meet_options(recipe, 2)
+    together = run(recipe, *options, "--force")
+    assert together.returncode == 0, together.stderr
+    assert "log: exp/a/train.log exp/b/train.log and 1 more" in together.stdout
+    assert counts()[:2] == [2, 2] and counts()[2] <= 2
+    assert "stage 3 meet: up to date" in run(recipe, *options).stdout
+
+
+def test_a_failing_training_does_not_stop_those_beside_it(recipe: Path) -> None:
+    (recipe / "fail_here").touch()
+    options = meet_options(recipe, 2)
+    failed = run(recipe, *options)
+    assert failed.returncode == 1
+    assert "error: b has failed" in failed.stderr
+    assert failed.stderr.splitlines()[-1].startswith("error: stage meet failed; mend the above")
+    (recipe / "fail_here").unlink()
+    mended = run(recipe, *meet_options(recipe, 1))
+    assert mended.returncode == 0, mended.stderr
+    for done in ("exp/a: up to date", "exp/b: it was interrupted", "exp/c: up to date"):
+        assert done in mended.stderr
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_a_run_ends_its_trainings(recipe: Path, sign: signal.Signals) -> None:
+    (recipe / "stop_here").touch()
+    options = meet_options(recipe, 2)
+    words, quiet = ["bash", "run.sh", *options], subprocess.DEVNULL
+    process = subprocess.Popen(words, cwd=recipe, stdout=quiet, stderr=quiet)
+    deadline = time.monotonic() + 30
+    while not all((recipe / f"exp/{name}/model").exists() for name in "ab"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(sign)
+    process.wait()
+    (recipe / "stop_here").unlink()
+    resumed = run(recipe, *options)  # waits until the old ones have let go of the directory
+    assert resumed.returncode == 0, resumed.stderr
+    assert "exp/a: it was interrupted" in resumed.stderr
 
 
 def test_help_lists_stages_and_options_with_defaults() -> None:

@@ -19,7 +19,8 @@ def make_recipe(root: Path, whisper: Path) -> TinyRecipe:
 
 
 def start(recipe: TinyRecipe, environment: dict[str, str]) -> subprocess.Popen[str]:
-    words, inherited = recipe.command("--decode_modes", "llm")
+    several = ("--trainings_at_once", "2") if environment else ()
+    words, inherited = recipe.command("--decode_modes", "llm", *several)
     return subprocess.Popen(
         words,
         env={**inherited, **environment},

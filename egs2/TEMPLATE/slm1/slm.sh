@@ -40,6 +40,7 @@ sft_args=             # ... of train_sft
 arm_args=             # ... of train_arms
 publish=false         # stage report also rewrites RESULTS.md and README.md of the repository
 nj=2                  # processes
+trainings_at_once=1   # trainings that run beside each other: seeds and arms, on a cluster
 ngpu=0                # GPUs on each machine
 num_nodes=1           # machines
 # end of options
@@ -76,7 +77,7 @@ if [[ -f path.sh ]]; then . ./path.sh; else . "${template}/path.sh"; fi
 # shellcheck source=cmd.sh
 if [[ -f cmd.sh ]]; then . ./cmd.sh; else . "${template}/cmd.sh"; fi
 
-for name in nj decode_nj decode_batch_size num_splits num_nodes; do
+for name in nj trainings_at_once decode_nj decode_batch_size num_splits num_nodes; do
   [[ "${!name}" =~ ^[1-9][0-9]*$ ]] || die "--${name} ${!name}: not a whole number" "use 1 or more"
 done
 for name in limit ngpu; do

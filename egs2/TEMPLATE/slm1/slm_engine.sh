@@ -48,6 +48,8 @@ command_to_go_on() {
 run() {
   if ${dry_run}; then
     print_command "$@"
+  elif ${become_command:-false}; then
+    exec "$@"
   else
     "$@"
   fi
@@ -123,12 +125,52 @@ step() {
     facts+=(--force)
   fi
   record=$(python -m espnet_otreg.bin.stage begin "${directory}" "${facts[@]}" -- "$@")
-  if [[ -n "${record}" ]]; then
-    stage_idle=false
-    "$@"
-    python -m espnet_otreg.bin.stage finish "${directory}" \
-      --seconds $((SECONDS - started)) <<<"${record}"
+  if [[ -z "${record}" ]]; then
+    return
   fi
+  stage_idle=false
+  if ((trainings_at_once > 1)) && [[ " ${facts[*]} " == *" --training "* ]]; then
+    start_training "${directory}" "${record}" "$@"
+  else
+    "$@"
+    finish_step "${directory}" "${started}" "${record}"
+  fi
+}
+
+finish_step() { # finish_step DIR SECONDS_AT_ITS_START RECORD
+  python -m espnet_otreg.bin.stage finish "$1" --seconds $((SECONDS - $2)) <<<"$3"
+}
+
+# Trainings that run beside each other, oldest first: process, directory, start, record.
+training_pids=() training_dirs=() training_starts=() training_records=() training_failed=false
+
+start_training() { # start_training DIR RECORD COMMAND...
+  if ((${#training_pids[@]} == trainings_at_once)); then
+    finish_oldest_training
+  fi
+  stage_logs+=("$1/train.log")
+  # The wrapper takes the place of the subshell: it looks whether the process that has started it,
+  # which is this one, still lives.
+  (become_command=true && "${@:3}") &
+  training_pids+=($!) training_dirs+=("$1") training_starts+=("${SECONDS}") training_records+=("$2")
+}
+
+# One that fails does not stop the others; the stage fails when all have ended.
+finish_oldest_training() {
+  if wait "${training_pids[0]}"; then
+    finish_step "${training_dirs[0]}" "${training_starts[0]}" "${training_records[0]}"
+  else
+    training_failed=true
+  fi
+  training_pids=("${training_pids[@]:1}") training_dirs=("${training_dirs[@]:1}")
+  training_starts=("${training_starts[@]:1}") training_records=("${training_records[@]:1}")
+}
+
+finish_trainings() {
+  while ((${#training_pids[@]} > 0)); do
+    finish_oldest_training
+  done
+  ! ${training_failed} || exit 1 # the wrappers have said why
 }
 
 # Number of the stage that $1 names or numbers.
@@ -148,6 +190,7 @@ run_stage() { # run_stage NUMBER
   stage_name=${stages[number - 1]} stage_logs=() stage_idle=true
   log_line "stage ${number} ${stage_name}"
   "stage_${stage_name}"
+  finish_trainings
   if ((number < ${#stages[@]})); then
     next="; next: ${run_command} --stage ${stages[number]}"
   fi
@@ -165,9 +208,13 @@ run_stage() { # run_stage NUMBER
   fi
 }
 
-# The last words of a run that fails; wrappers and commands have said why.
+# Stop what still runs, and the last words of a run that fails; wrappers and commands have said why.
 on_exit() {
   local status=$?
+  if ((${#training_pids[@]} > 0)); then
+    kill "${training_pids[@]}" 2>/dev/null || true
+    wait "${training_pids[@]}" || true
+  fi
   if ((status != 0)) && [[ -n "${stage_name:-}" ]]; then
     echo "error: stage ${stage_name} failed; mend the above, then go on with:" \
       "${run_command} --stage ${stage_name}" >&2
