@@ -110,6 +110,7 @@ def test_options_in_running_text_exist() -> None:
         "tools/install.sh",
         "tools/fetch_model.py",
         "tools/kill_recipe.py",
+        "tools/soak.py",
         "egs2/mini_multi/slm1/local/data.sh",
     ]
     modules = ["slm_train", "slm_decode", "format_data"]
