@@ -46,8 +46,9 @@ def transcript_log_probs(
             after = prefix.select(owners).read(read.clamp(min=0), read != -1)
             hidden = torch.cat([hidden, after], dim=1)
         real = targets != -1
-        states = _states([flat[n] for n in chunk]).to(device)
-        log_probs = _log_probs(prefix.llm, hidden[real], states, targets[real])
+        numbers, first = _states([flat[n] for n in chunk])
+        outputs, states = hidden[real][first], torch.tensor(numbers, device=device)
+        log_probs = _log_probs(prefix.llm, outputs, states, targets[real])
         sums = log_probs.new_zeros(len(chunk)).index_add(0, real.nonzero()[:, 0], log_probs)
         for n, score in zip(chunk, sums.tolist(), strict=True):
             scores[n] = score
@@ -65,25 +66,32 @@ def _chunks(order: list[int], lengths: list[int]) -> list[list[int]]:
     return chunks
 
 
-def _states(rows: Sequence[tuple[int, tuple[int, ...]]]) -> Tensor:
-    """Number the states of the LLM: equal beginnings of one utterance's transcripts share one."""
+def _states(rows: Sequence[tuple[int, tuple[int, ...]]]) -> tuple[list[int], list[int]]:
+    """Number the states of the LLM: equal beginnings of one utterance's transcripts share one.
+
+    Returns:
+        The state in front of each token of all rows, and where each state comes first.
+    """
     numbers: dict[tuple[int, tuple[int, ...]], int] = {}
     beginnings = [(owner, tokens[:t]) for owner, tokens in rows for t in range(len(tokens))]
-    return torch.tensor([numbers.setdefault(beginning, len(numbers)) for beginning in beginnings])
+    first = []
+    for place, beginning in enumerate(beginnings):
+        if beginning not in numbers:
+            numbers[beginning] = len(numbers)
+            first.append(place)
+    return [numbers[beginning] for beginning in beginnings], first
 
 
 def _log_probs(llm: LLM, hidden: Tensor, states: Tensor, targets: Tensor) -> Tensor:
-    """Log-probabilities (N,) of the targets (N,) behind the outputs (N, D) of the states (N,).
+    """Log-probabilities (N,) of targets (N,) behind states (N,), whose outputs are (M, D).
 
     The whole vocabulary is looked at once per state: n-best transcripts begin alike, and with
     some hundred thousand tokens that costs more than the LLM itself.
     """
-    log_probs = hidden.new_empty(len(hidden), dtype=working_dtype(hidden))
-    first = torch.full((int(states.max()) + 1,), len(states), device=states.device)
-    first.scatter_reduce_(0, states, torch.arange(len(states), device=states.device), "amin")
+    log_probs = hidden.new_empty(len(states), dtype=working_dtype(hidden))
     step = max(1, _LOGITS_AT_ONCE // llm.vocabulary_size)
-    for start in range(0, len(first), step):
-        logits = llm.logits(hidden[first[start : start + step]])
+    for start, outputs in zip(range(0, len(hidden), step), hidden.split(step), strict=True):
+        logits = llm.logits(outputs)
         here = ((start <= states) & (states < start + step)).nonzero()[:, 0]
         rows = states[here] - start
         log_probs[here] = logits[rows, targets[here]] - logits.logsumexp(dim=-1)[rows]

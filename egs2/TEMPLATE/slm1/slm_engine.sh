@@ -48,7 +48,7 @@ command_to_go_on() {
 run() {
   if ${dry_run}; then
     print_command "$@"
-  elif ${become_command:-false}; then
+  elif ${become_command}; then
     exec "$@"
   else
     "$@"
@@ -129,7 +129,8 @@ step() {
     return
   fi
   stage_idle=false
-  if ((trainings_at_once > 1)) && [[ " ${facts[*]} " == *" --training "* ]]; then
+  if ((trainings_at_once > 1)) && [[ "$1" == launch_training ]]; then
+    stage_logs+=("$2")
     start_training "${directory}" "${record}" "$@"
   else
     "$@"
@@ -141,33 +142,33 @@ finish_step() { # finish_step DIR SECONDS_AT_ITS_START RECORD
   python -m espnet_otreg.bin.stage finish "$1" --seconds $((SECONDS - $2)) <<<"$3"
 }
 
-# Trainings that run beside each other, oldest first: process, directory, start, record.
-training_pids=() training_dirs=() training_starts=() training_records=() training_failed=false
+# Trainings that run beside each other, oldest first: process, then what finish_step takes, of each.
+trainings=() training_failed=false
+become_command=false
 
 start_training() { # start_training DIR RECORD COMMAND...
-  if ((${#training_pids[@]} == trainings_at_once)); then
+  if ((${#trainings[@]} == 4 * trainings_at_once)); then
     finish_oldest_training
   fi
-  stage_logs+=("$1/train.log")
   # The wrapper takes the place of the subshell: it looks whether the process that has started it,
   # which is this one, still lives.
   (become_command=true && "${@:3}") &
-  training_pids+=($!) training_dirs+=("$1") training_starts+=("${SECONDS}") training_records+=("$2")
+  trainings+=($! "$1" "${SECONDS}" "$2")
 }
 
 # One that fails does not stop the others; the stage fails when all have ended.
 finish_oldest_training() {
-  if wait "${training_pids[0]}"; then
-    finish_step "${training_dirs[0]}" "${training_starts[0]}" "${training_records[0]}"
+  local process=${trainings[0]} step=("${trainings[@]:1:3}")
+  trainings=("${trainings[@]:4}")
+  if wait "${process}"; then
+    finish_step "${step[@]}"
   else
     training_failed=true
   fi
-  training_pids=("${training_pids[@]:1}") training_dirs=("${training_dirs[@]:1}")
-  training_starts=("${training_starts[@]:1}") training_records=("${training_records[@]:1}")
 }
 
 finish_trainings() {
-  while ((${#training_pids[@]} > 0)); do
+  while ((${#trainings[@]} > 0)); do
     finish_oldest_training
   done
   ! ${training_failed} || exit 1 # the wrappers have said why
@@ -210,10 +211,11 @@ run_stage() { # run_stage NUMBER
 
 # Stop what still runs, and the last words of a run that fails; wrappers and commands have said why.
 on_exit() {
-  local status=$?
-  if ((${#training_pids[@]} > 0)); then
-    kill "${training_pids[@]}" 2>/dev/null || true
-    wait "${training_pids[@]}" || true
+  local status=$? running
+  mapfile -t running < <(jobs -p)
+  if ((${#running[@]} > 0)); then
+    kill "${running[@]}" 2>/dev/null || true
+    wait
   fi
   if ((status != 0)) && [[ -n "${stage_name:-}" ]]; then
     echo "error: stage ${stage_name} failed; mend the above, then go on with:" \

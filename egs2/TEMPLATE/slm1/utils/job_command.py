@@ -9,6 +9,7 @@ in ``OPERATORS`` are left to bash, so that ``CMD.pl LOG cat a \\| sort`` makes a
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import signal
@@ -34,6 +35,12 @@ def fail(message: str) -> NoReturn:
     """Print one sentence and exit with status 1."""
     print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
     sys.exit(1)
+
+
+@functools.cache
+def tell(sentence: str) -> None:
+    """Print a sentence the first time that it is told."""
+    print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from types import FrameType
 from typing import NoReturn
 
 import slurm_queue
-from job_command import Job, Request, fail, parse, quote, report_failures, stop_signals
+from job_command import Job, Request, fail, parse, quote, report_failures, stop_signals, tell
 from slurm_config import read_config
 from slurm_queue import GONE, State
 
@@ -68,7 +68,6 @@ class Submission:
         self.job_id = ""
         self.parent = os.getppid()
         self.states: dict[int, State] = {}
-        self.told: set[str] = set()
 
     def file(self, number: int | str, kind: str) -> Path:
         return self.directory / f"{number}.{kind}"
@@ -129,7 +128,7 @@ class Submission:
             answer = slurm_queue.states(self.job_id)
             asked = time.monotonic()
             if answer is None:
-                self._tell("the controller does not answer; the jobs run on, and we wait")
+                tell("the controller does not answer; the jobs run on, and we wait")
                 continue
             os.listdir(self.directory)  # makes a shared file system look for new files
             for number in sorted(left):
@@ -155,16 +154,10 @@ class Submission:
             return HOPELESS_SECONDS
         if state.alive:
             if state.unusual:
-                self._tell(f"job {self.job_id} waits: {state.reason}")
+                tell(f"job {self.job_id} waits: {state.reason}")
             return None
         known = state.name in slurm_queue.FINAL or self._status(number) is not None
         return 0.0 if known else GONE_SECONDS
-
-    def _tell(self, sentence: str) -> None:
-        """Print it once."""
-        if sentence not in self.told:
-            self.told.add(sentence)
-            print(f"{Path(__file__).name}: {sentence}", file=sys.stderr)
 
     def _status(self, number: int) -> str | None:
         try:

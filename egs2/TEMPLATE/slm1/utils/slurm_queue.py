@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from job_command import fail, quote
+from job_command import fail, quote, tell
 
 AWAY_SECONDS = 300.0  # as long we wait for a controller that is away before a submission
 RETRY_SECONDS = 2.0
@@ -93,7 +92,7 @@ def states(job: str) -> dict[int, State] | None:
 
 def cancel(job: str) -> None:
     """Take a job out of the queue; say how to do it by hand if the controller stays away."""
-    deadline, told = time.monotonic() + AWAY_SECONDS, False
+    deadline = time.monotonic() + AWAY_SECONDS
     while True:
         words = ["scancel", job]
         answer = subprocess.run(words, capture_output=True, text=True, env=environment())
@@ -102,10 +101,7 @@ def cancel(job: str) -> None:
         if time.monotonic() > deadline:
             reason = " ".join(answer.stderr.split())
             fail(f"job {job} could not be cancelled ({reason}); run: scancel {job}")
-        if not told:
-            told = True
-            waiting = f"job {job} is cancelled as soon as the controller answers"
-            print(f"slurm.pl: {waiting}", file=sys.stderr, flush=True)
+        tell(f"job {job} is cancelled as soon as the controller answers")
         time.sleep(RETRY_SECONDS)
 
 
@@ -122,7 +118,7 @@ def cancel_leftover(job: str, command: str) -> None:
             if not any(line.endswith(f"|{command}") for line in answer.stdout.splitlines()):
                 return
             if not told:
-                print(f"slurm.pl: cancelling job {job}, which an earlier run left", file=sys.stderr)
+                tell(f"cancelling job {job}, which an earlier run left")
                 told = True
                 cancel(job)
         time.sleep(RETRY_SECONDS / 4)
