@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Generated:
-    """Token ids without the stop token, and whether the length limit ended them."""
+    """What a search has found.
+
+    Attributes:
+        token_ids: without the stop token.
+        hit_limit: whether the length limit ended it.
+        log_prob: natural logarithm of the probability of the tokens and EOS, if the search has
+            come to know it; another batch may change its last digits.
+    """
 
     token_ids: tuple[int, ...]
     hit_limit: bool
+    log_prob: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
+from espnet_otreg.decoding.cache import can_join, drop_oldest, join
 from espnet_otreg.slm.assembly import LLMInput
 from espnet_otreg.slm.llm import LLM
 
@@ -38,10 +40,23 @@ class Reader:
         return Reader(self.llm, self.hidden[rows], cache, self.mask[rows], self.position[rows])
 
     def keep(self, rows: Tensor) -> None:
-        """Forget all other rows."""
+        """Forget all other rows, and what was padding in front of these."""
         self.cache.batch_select_indices(rows)
         self.hidden, self.mask = self.hidden[rows], self.mask[rows]
         self.position = self.position[rows]
+        padding = int(self.mask.any(dim=0).int().argmax())
+        if padding and can_join(self.cache):
+            drop_oldest(self.cache, padding)
+            self.mask = self.mask[:, padding:]
+
+    def join(self, other: Reader) -> None:
+        """Go on with the rows of another reader, too; its cache has to be one that can join."""
+        join(self.cache, other.cache)
+        length = max(self.mask.size(1), other.mask.size(1))
+        masks = [pad(mask, (length - mask.size(1), 0)) for mask in (self.mask, other.mask)]
+        self.mask = torch.cat(masks)
+        self.hidden = torch.cat([self.hidden, other.hidden])
+        self.position = torch.cat([self.position, other.position])
 
     @torch.inference_mode()
     def read(self, token_ids: Tensor, real: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 import torch
 from torch import Tensor
@@ -24,13 +25,30 @@ from espnet_otreg.slm.model import SpokenLanguageModel
 
 
 @dataclass(frozen=True)
+class SpeechBatch:
+    """Utterances that are encoded together.
+
+    Attributes:
+        speech: (B, N) waveforms or (B, T, D) features, padded.
+        lengths: (B,).
+        languages: B names.
+        seconds: B durations, for the length limit.
+    """
+
+    speech: Tensor
+    lengths: Tensor
+    languages: Sequence[str]
+    seconds: Sequence[float]
+
+
+@dataclass(frozen=True)
 class Recognized:
-    """The hypotheses of a batch: mode -> utterance -> best first.
+    """The hypotheses of all batches: mode -> utterance -> best first.
 
     ``candidates`` are those of mode joint, in no order: choosing among them needs weights.
     """
 
-    hypotheses: dict[str, list[list[Hypothesis]]] = field(default_factory=dict)
+    hypotheses: dict[str, list[list[Hypothesis]]]
     candidates: list[list[Candidate]] = field(default_factory=list)
 
 
@@ -40,82 +58,90 @@ class Recognizer:
     Args:
         model: in evaluation mode; LoRA is merged into its weights.
         options: of all modes.
+        batch_size: utterances that the LLM goes on with together in greedy decoding.
     """
 
-    def __init__(self, model: SpokenLanguageModel, options: DecodingOptions) -> None:
+    def __init__(
+        self, model: SpokenLanguageModel, options: DecodingOptions, batch_size: int = 32
+    ) -> None:
         model.llm.merge_adapter()
         self.model = model
         self.options = options
+        self.batch_size = batch_size
         self.maps = TokenMaps(model)
 
     @torch.inference_mode()
-    def __call__(
-        self,
-        speech: Tensor,
-        lengths: Tensor,
-        languages: Sequence[str],
-        seconds: Sequence[float],
-        modes: Sequence[str],
-    ) -> Recognized:
-        """Decode a batch.
+    def __call__(self, batches: Iterable[SpeechBatch], modes: Sequence[str]) -> Recognized:
+        """Decode several batches, whose utterances take each other's places as they end.
 
         Args:
-            speech: (B, N) waveforms or (B, T, D) features, padded.
-            lengths: (B,).
-            languages: B names.
-            seconds: B durations, for the length limit.
+            batches: read one after the other; best sorted by length.
             modes: of :data:`espnet_otreg.decoding.options.MODES`, without the shuffled floor.
 
         Raises:
             UserError: if a mode needs the CTC read-out and the model has none.
         """
-        wanted, options, found = set(modes), self.options, Recognized()
-        embeddings = self.model.encode(speech, lengths)
-        limits = options.limits(seconds)
+        wanted, options = set(modes), self.options
+        found = Recognized({mode: [] for mode in modes if mode != "joint"})
+        embeddings, languages, limits = [], [], []
+        for batch in batches:
+            embeddings.append(self.model.encode(batch.speech, batch.lengths))
+            languages.append(batch.languages)
+            limits.append(options.limits(batch.seconds))
+        free: list[list[list[Generated]]] = [[[] for _ in row] for row in limits]
         if wanted & {"ctc", "joint"}:
-            log_probs = self.maps.readout.log_probs(embeddings.values)
+            log_probs = [self.maps.readout.log_probs(e.values) for e in embeddings]
         if "ctc" in wanted:
-            paths = best_paths(log_probs, embeddings.mask)
-            found.hypotheses["ctc"] = [
-                [Hypothesis(self.maps.text_of(self.maps.tokens_of(classes)), score)]
-                for classes, score in paths
-            ]
+            for batch_rows, heard in zip(log_probs, embeddings, strict=True):
+                found.hypotheses["ctc"] += [
+                    [Hypothesis(self.maps.text_of(self.maps.tokens_of(classes)), score)]
+                    for classes, score in best_paths(batch_rows, heard.mask)
+                ]
         if wanted & {"llm", "sample", "joint"}:
-            inputs = self.llm_input(self.model.compress(embeddings), languages)
-            prefix = read_prefix(self.model.llm, inputs)
-        free: list[list[Generated]] = [[] for _ in languages]
+            inputs = [
+                self.llm_input(self.model.compress(heard), names)
+                for heard, names in zip(embeddings, languages, strict=True)
+            ]
+            prefixes = [read_prefix(self.model.llm, one) for one in inputs]
         if wanted & {"llm", "joint"}:
-            stops = self.model.prompt.stop_ids
-            if options.num_beams == 1:
-                beams = [[said] for said in greedy(prefix, stops, limits)]
-            else:
-                beams = beam_search(prefix, stops, limits, options.num_beams)
+            beams = self.search(prefixes, limits)
             _extend(free, beams)
             if "llm" in wanted:
-                found.hypotheses["llm"] = self.scored(prefix, beams)
+                found.hypotheses["llm"] = self.scored(prefixes, beams)
         if "sample" in wanted or ("joint" in wanted and options.num_samples):
-            samples = self.sample(inputs, limits)
+            samples = [self.sample(*both) for both in zip(inputs, limits, strict=True)]
             _extend(free, samples)
             if "sample" in wanted:
-                found.hypotheses["sample"] = self.scored(prefix, samples)
+                found.hypotheses["sample"] = self.scored(prefixes, samples)
         if "joint" in wanted:
-            rows = [row[:n] for row, n in zip(log_probs, embeddings.lengths.tolist(), strict=True)]
-            beam, n_best = options.ctc_beam, options.num_candidates
-            proposed = [
-                propose(row, said, self.maps, beam, n_best)
-                for row, said in zip(rows, free, strict=True)
-            ]
-            eos = self.model.prompt.eos_id
-            silence = self.silence(languages)
-            scored = score_candidates(prefix, silence, self.maps, eos, rows, proposed, free)
-            found.candidates.extend(scored)
+            for n, heard in enumerate(embeddings):
+                lengths = heard.lengths.tolist()
+                rows = [row[:length] for row, length in zip(log_probs[n], lengths, strict=True)]
+                found.candidates.extend(
+                    self.candidates(prefixes[n], self.silence(languages[n]), rows, free[n])
+                )
         if "llm_no_speech" in wanted:
-            found.hypotheses["llm_no_speech"] = self.without_speech(languages, limits)
+            names = list(chain.from_iterable(languages))
+            found.hypotheses["llm_no_speech"] = self.without_speech(
+                names, list(chain.from_iterable(limits))
+            )
         return found
 
     def llm_input(self, speech: SpeechEmbeddings, languages: Sequence[str]) -> LLMInput:
         """Prompt and speech, padded on the left."""
         return self.model.assemble(speech, languages, padding_side="left")
+
+    def search(
+        self, prefixes: Sequence[Reader], limits: Sequence[Sequence[int]]
+    ) -> list[list[list[Generated]]]:
+        """Batch -> utterance -> what a greedy or beam search finds, best first."""
+        prompt, beams = self.model.prompt, self.options.num_beams
+        if beams > 1:
+            pairs = zip(prefixes, limits, strict=True)
+            return [beam_search(prefix, prompt.stop_ids, row, beams) for prefix, row in pairs]
+        flat = list(chain.from_iterable(limits))
+        said = iter(greedy(prefixes, prompt.stop_ids, prompt.eos_id, flat, self.batch_size))
+        return [[[one] for one in islice(said, len(row))] for row in limits]
 
     def sample(self, inputs: LLMInput, limits: Sequence[int]) -> list[list[Generated]]:
         """Samples of the LLM; see :func:`espnet_otreg.decoding.sampling.sample`."""
@@ -130,18 +156,42 @@ class Recognizer:
             seed=options.seed,
         )
 
-    def scored(self, prefix: Reader, found: list[list[Generated]]) -> list[list[Hypothesis]]:
-        """Texts with the teacher-forced log-probability of their tokens and the end, best first."""
-        ids = [[g.token_ids for g in several] for several in found]
-        scores = transcript_log_probs(prefix, ids, self.model.prompt.eos_id)
-        batch = []
-        for several, row in zip(found, scores, strict=True):
-            hypotheses = [
-                Hypothesis(self.maps.text_of(g.token_ids), score, g.hit_limit)
-                for g, score in zip(several, row, strict=True)
-            ]
-            batch.append(sorted(hypotheses, key=lambda h: -h.score))
-        return batch
+    def candidates(
+        self,
+        prefix: Reader,
+        silence: Reader,
+        rows: Sequence[Tensor],
+        free: Sequence[Sequence[Generated]],
+    ) -> list[list[Candidate]]:
+        """What CTC (its log-probabilities are ``rows``) and the LLM propose, scored by both."""
+        beam, n_best = self.options.ctc_beam, self.options.num_candidates
+        proposed = [
+            propose(row, said, self.maps, beam, n_best)
+            for row, said in zip(rows, free, strict=True)
+        ]
+        eos = self.model.prompt.eos_id
+        return score_candidates(prefix, silence, self.maps, eos, rows, proposed, free)
+
+    def scored(
+        self, prefixes: Sequence[Reader], found: Sequence[list[list[Generated]]]
+    ) -> list[list[Hypothesis]]:
+        """Texts with the log-probability of their tokens and the end, best first."""
+        utterances = []
+        for prefix, batch in zip(prefixes, found, strict=True):
+            for several, row in zip(batch, self._log_probs(prefix, batch), strict=True):
+                hypotheses = [
+                    Hypothesis(self.maps.text_of(g.token_ids), score, g.hit_limit)
+                    for g, score in zip(several, row, strict=True)
+                ]
+                utterances.append(sorted(hypotheses, key=lambda h: -h.score))
+        return utterances
+
+    def _log_probs(self, prefix: Reader, batch: list[list[Generated]]) -> list[list[float]]:
+        known = [[g.log_prob for g in several if g.log_prob is not None] for several in batch]
+        if list(map(len, known)) == list(map(len, batch)):
+            return known
+        ids = [[g.token_ids for g in several] for several in batch]
+        return transcript_log_probs(prefix, ids, self.model.prompt.eos_id)
 
     def silence(self, languages: Sequence[str]) -> Reader:
         """The prompts, read with one embedding of silence in the place of speech."""
@@ -155,13 +205,18 @@ class Recognizer:
     ) -> list[list[Hypothesis]]:
         """What the LLM says to one embedding of silence: equal where language and limit are."""
         pairs = sorted(set(zip(languages, limits, strict=True)))
-        names = [language for language, _ in pairs]
-        prefix = self.silence(names)
-        said = greedy(prefix, self.model.prompt.stop_ids, [limit for _, limit in pairs])
-        spoken = dict(zip(pairs, self.scored(prefix, [[one] for one in said]), strict=True))
+        prompt = self.model.prompt
+        prefix = self.silence([language for language, _ in pairs])
+        ends = [limit for _, limit in pairs]
+        said = greedy([prefix], prompt.stop_ids, prompt.eos_id, ends, self.batch_size)
+        scored = self.scored([prefix], [[[one] for one in said]])
+        spoken = dict(zip(pairs, scored, strict=True))
         return [spoken[pair] for pair in zip(languages, limits, strict=True)]
 
 
-def _extend(all_of: list[list[Generated]], more: list[list[Generated]]) -> None:
-    for several, added in zip(all_of, more, strict=True):
-        several.extend(added)
+def _extend(
+    free: Sequence[Sequence[list[Generated]]], more: Sequence[Sequence[list[Generated]]]
+) -> None:
+    for utterances, added in zip(free, more, strict=True):
+        for several, new in zip(utterances, added, strict=True):
+            several.extend(new)

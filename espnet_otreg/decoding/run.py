@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from espnet_otreg.data.ark import read_features
 from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_set
-from espnet_otreg.decoding.hypothesis import Candidate, Hypothesis
 from espnet_otreg.decoding.joint import JointWeights
 from espnet_otreg.decoding.options import DecodingOptions, check_modes
 from espnet_otreg.decoding.parts import Part, part_of
-from espnet_otreg.decoding.recognizer import Recognizer
+from espnet_otreg.decoding.recognizer import Recognizer, SpeechBatch
 from espnet_otreg.decoding.results import choose_joint_weights, write_set
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import lock_directory, sha256_file
@@ -27,6 +25,8 @@ from espnet_otreg.slm.build import checkpoint_file, load_model
 from espnet_otreg.slm.model_dir import read_model_config
 from espnet_otreg.slm.waveform import read_waveform
 
+# Utterances are encoded with few others of their length, and fill up the LLM's batch by and by.
+_FILLINGS = 4
 _BATCHES_PER_PART = 4  # what an interruption can cost at most
 
 
@@ -43,8 +43,8 @@ class Work:
         return [mode for mode, part in self.parts.items() if not part.finished()]
 
 
-def load_speech(batch: Sequence[Speech], precomputed: bool) -> tuple[Tensor, Tensor]:
-    """Features (B, T, D) or waveforms (B, N), padded with zeros, and (B,) lengths."""
+def load_speech(batch: Sequence[Speech], precomputed: bool, device: str = "cpu") -> SpeechBatch:
+    """Features (B, T, D) or waveforms (B, N) of utterances, padded with zeros."""
     read = read_features if precomputed else read_waveform
     arrays = [torch.from_numpy(np.array(read(u.source, u.key))) for u in batch]
     for u, array in zip(batch, arrays, strict=True):
@@ -55,8 +55,12 @@ def load_speech(batch: Sequence[Speech], precomputed: bool) -> tuple[Tensor, Ten
                 f"utterance {u.key} ({u.source})",
                 "run stage 3 (features) again",
             )
-    lengths = torch.tensor([len(array) for array in arrays])
-    return torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True), lengths
+    return SpeechBatch(
+        torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True).to(device),
+        torch.tensor([len(array) for array in arrays], device=device),
+        [u.language for u in batch],
+        [u.seconds for u in batch],
+    )
 
 
 def plan(
@@ -67,8 +71,8 @@ def plan(
     batch_size: int,
 ) -> list[Work]:
     """Cut a set into parts, each with its share of long and short batches."""
-    batches = make_batches(data.utterances, batch_size)
-    count = -(-len(batches) // _BATCHES_PER_PART)
+    batches = make_batches(data.utterances, max(1, batch_size // _FILLINGS))
+    count = -(-len(data.utterances) // (_BATCHES_PER_PART * batch_size))
     works = []
     for number in range(count):
         own = batches[number::count]
@@ -81,28 +85,17 @@ def plan(
 def decode_part(recognizer: Recognizer, work: Work, device: str, progress: Progress) -> None:
     """Decode and write the modes of a part that are not there yet."""
     modes = work.unfinished()
-    hypotheses: dict[str, dict[str, list[Hypothesis]]] = {mode: {} for mode in modes}
-    candidates: dict[str, list[Candidate]] = {}
     precomputed = recognizer.model.config.encoder == "precomputed"
     started = time.monotonic()
-    for batch in work.batches:
-        speech, lengths = load_speech(batch, precomputed)
-        found = recognizer(
-            speech.to(device),
-            lengths.to(device),
-            [u.language for u in batch],
-            [u.seconds for u in batch],
-            modes,
-        )
-        keys = [u.key for u in batch]
-        for mode, several in found.hypotheses.items():
-            hypotheses[mode].update(zip(keys, several, strict=True))
-        candidates.update(zip(keys, found.candidates, strict=False))
-        progress.advance(len(batch))
+    speech = (load_speech(batch, precomputed, device) for batch in work.batches)
+    found = recognizer(speech, modes)
     seconds = time.monotonic() - started
+    keys = [u.key for batch in work.batches for u in batch]
     for mode in modes:
-        own = candidates if mode == "joint" else {}
-        work.parts[mode].write(hypotheses[mode], own, seconds)
+        candidates = dict(zip(keys, found.candidates, strict=True)) if mode == "joint" else {}
+        hypotheses = {} if mode == "joint" else dict(zip(keys, found.hypotheses[mode], strict=True))
+        work.parts[mode].write(hypotheses, candidates, seconds)
+    progress.advance(len(keys))
 
 
 def _read_sets(model_dir: Path, data_dirs: Sequence[str]) -> list[DataSet]:
@@ -141,7 +134,7 @@ def decode_sets(
         joint_weight_dev: the one of ``data_dirs`` whose error rate chooses the joint weights.
         checkpoint: file in ``model_dir``; by default averaged, else best, else latest.
         device: where the model runs.
-        batch_size: utterances decoded together.
+        batch_size: utterances that the LLM decodes together; it has read four times as many.
         job: do only this share of the work, 1 to ``num_jobs``, and put nothing together.
         num_jobs: processes that share the work.
 
@@ -166,7 +159,8 @@ def decode_sets(
         own = works if job is None else works[job - 1 :: num_jobs]
         todo = [work for work in own if work.unfinished()]
         if todo:  # loading takes longer than finding out that all is done
-            recognizer = Recognizer(load_model(model_dir, checkpoint, device), options)
+            model = load_model(model_dir, checkpoint, device)
+            recognizer = Recognizer(model, options, batch_size)
             total = sum(len(batch) for work in todo for batch in work.batches)
             progress = Progress("decoding", total, "utterances")
             for work in todo:

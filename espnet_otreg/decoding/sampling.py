@@ -35,9 +35,9 @@ def cut(token_ids: Sequence[int], stop_ids: Sequence[int], limit: int) -> Genera
     """What stands before the first stop token, at most ``limit`` tokens.
 
     >>> cut([5, 6, 2, 0], stop_ids=[2], limit=9)
-    Generated(token_ids=(5, 6), hit_limit=False)
+    Generated(token_ids=(5, 6), hit_limit=False, log_prob=None)
     >>> cut([5, 6, 7], stop_ids=[2], limit=2)
-    Generated(token_ids=(5, 6), hit_limit=True)
+    Generated(token_ids=(5, 6), hit_limit=True, log_prob=None)
     """
     kept: list[int] = []
     for token in token_ids[:limit]:

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from espnet_otreg.decoding.joint import JointWeights, ranked
 from espnet_otreg.decoding.options import DecodingOptions, check_modes
-from espnet_otreg.decoding.recognizer import Recognizer
+from espnet_otreg.decoding.recognizer import Recognizer, SpeechBatch
 from espnet_otreg.decoding.results import find_joint_weights
 from espnet_otreg.errors import UserError
 from espnet_otreg.slm.build import load_model
@@ -117,9 +117,9 @@ class SpeechLM:
             lengths = torch.tensor([len(waveform) for waveform in waveforms])
         device = self.model.projector.gain.device
         seconds = [len(waveform) / SAMPLE_RATE for waveform in waveforms]
-        found = self._recognizer(
-            speech.to(device), lengths.to(device), [language] * len(waveforms), seconds, [mode]
-        )
+        languages = [language] * len(waveforms)
+        batch = SpeechBatch(speech.to(device), lengths.to(device), languages, seconds)
+        found = self._recognizer([batch], [mode])
         if mode == "joint":
             best = [ranked(candidates, self._weights)[0] for candidates in found.candidates]
         else:

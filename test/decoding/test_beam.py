@@ -16,7 +16,7 @@ from espnet_otreg.decoding.beam import beam_search
 from espnet_otreg.decoding.greedy import greedy
 from espnet_otreg.decoding.options import DecodingOptions
 from espnet_otreg.decoding.prefix import read_prefix
-from espnet_otreg.decoding.recognizer import Recognizer
+from espnet_otreg.decoding.recognizer import Recognizer, SpeechBatch
 from espnet_otreg.decoding.rescoring import transcript_log_probs
 from espnet_otreg.slm.assembly import LLMInput
 from espnet_otreg.slm.config import LLMConfig
@@ -154,7 +154,7 @@ def test_hypotheses_alone_and_in_a_batch_are_equal(
 def test_one_beam_is_greedy(reader: tuple[LLM, Prompt], inputs: Inputs) -> None:
     prefix, ended = read_prefix(reader[0], inputs(range(4))), 0
     for stop in _stops(reader, inputs, 0):
-        said = greedy(prefix, [stop], LIMITS)
+        said = greedy([prefix], [stop], stop, LIMITS, 4)
         assert beam_search(prefix, [stop], LIMITS, 1) == [[generated] for generated in said]
         ended += sum(not generated.hit_limit for generated in said)
     assert ended
@@ -165,7 +165,8 @@ def test_modes_list_the_whole_beam_with_scores(tiny_model: Any) -> None:
     torch.manual_seed(0)
     size = tiny_model.encoder.output_size()
     speech, lengths = torch.randn(2, 30, size), torch.tensor([30, 21])
-    found = recognize(speech, lengths, ["it", "ru"], [0.6, 0.4], ["llm", "joint"])
+    batch = SpeechBatch(speech, lengths, ["it", "ru"], [0.6, 0.4])
+    found = recognize([batch], ["llm", "joint"])
     prefix = read_prefix(
         tiny_model.llm,
         recognize.llm_input(tiny_model.compress(tiny_model.encode(speech, lengths)), ["it", "ru"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,8 @@ TRANSCRIPTS = [
 def _greedy(reader: tuple[LLM, Prompt], inputs: Inputs, numbers: Sequence[int]) -> list[Any]:
     llm, prompt = reader
     prefix = read_prefix(llm, inputs(numbers))
-    return greedy(prefix, prompt.stop_ids, [LIMITS[n] for n in numbers])
+    limits = [LIMITS[n] for n in numbers]
+    return greedy([prefix], prompt.stop_ids, prompt.eos_id, limits, len(limits))
 
 
 def test_log_probabilities_alone_and_in_a_batch_agree(
@@ -125,6 +127,43 @@ def test_greedy_hypotheses_alone_and_in_a_batch_are_equal(
     assert unexplained == 0, f"{differing} hypotheses differ, {unexplained} without a tie"
 
 
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (2, 2), (1, 2, 1), (3, 1)])
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_places_of_ended_utterances_are_taken_by_others(
+    reader: tuple[LLM, Prompt], inputs: Inputs, sizes: Sequence[int], at_once: int
+) -> None:
+    llm, prompt = reader
+    ends = list(itertools.accumulate(sizes))
+    groups = [list(range(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+    prefixes = [read_prefix(llm, inputs(group)) for group in groups]
+    rows: list[int] = []
+    decoder = llm.model.get_decoder()
+    hook = decoder.register_forward_hook(lambda *call: rows.append(len(call[2][0])))
+    for stop in (prompt.eos_id, 10**6):  # they end by themselves, or at their limits
+        found = greedy(prefixes, [stop], prompt.eos_id, LIMITS, at_once)
+        alone = [
+            greedy([read_prefix(llm, inputs([n]))], [stop], prompt.eos_id, [limit], 1)[0]
+            for n, limit in enumerate(LIMITS)
+        ]
+        differing, unexplained = _differences(llm, inputs, found, alone)
+        assert unexplained == 0, f"{differing} hypotheses differ, {unexplained} without a tie"
+    hook.remove()
+    assert max(rows) <= max(at_once, *sizes)
+    assert max(at_once, *sizes) < 2 or max(rows) > 1
+
+
+def test_greedy_scores_are_the_teacher_forced_ones(
+    reader: tuple[LLM, Prompt], inputs: Inputs
+) -> None:
+    llm, prompt = reader
+    prefixes = [read_prefix(llm, inputs(group)) for group in ((0,), (1, 2), (3,))]
+    found = greedy(prefixes, prompt.stop_ids, prompt.eos_id, LIMITS, 3)
+    ids = [[list(generated.token_ids)] for generated in found]
+    scores = transcript_log_probs(read_prefix(llm, inputs(range(4))), ids, prompt.eos_id)
+    for generated, [score] in zip(found, scores, strict=True):
+        assert generated.log_prob == pytest.approx(score, abs=1e-4)
+
+
 @pytest.mark.parametrize("number", [0, 2])
 def test_greedy_agrees_with_generate(
     reader: tuple[LLM, Prompt], inputs: Inputs, number: int
@@ -150,10 +189,11 @@ def test_every_utterance_has_its_own_limit(reader: tuple[LLM, Prompt], inputs: I
     for generated, limit in zip(_greedy(reader, inputs, range(4)), LIMITS, strict=True):
         assert len(generated.token_ids) <= limit
         assert generated.hit_limit == (len(generated.token_ids) == limit) or not generated.hit_limit
-    llm, _ = reader
+    llm, prompt = reader
     never = [10**6]  # no such token: nothing ends a hypothesis
+    prefix = read_prefix(llm, inputs(range(4)))
     for generated, limit in zip(
-        greedy(read_prefix(llm, inputs(range(4))), never, LIMITS), LIMITS, strict=True
+        greedy([prefix], never, prompt.eos_id, LIMITS, 4), LIMITS, strict=True
     ):
         assert len(generated.token_ids) == limit and generated.hit_limit
 
