@@ -1,4 +1,4 @@
-"""Encode a data directory once with a frozen pretrained encoder: feats.scp and feats.json.
+"""Encode data directories once with a frozen pretrained encoder: feats.scp and feats.json.
 
 Run it again after an interruption: finished jobs are kept. On a cluster, run --job 1..N
 --num_jobs N as an array, then once without --job to write the tables.
@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import argparse
 
-from espnet_otreg.errors import run_main
+from espnet_otreg.errors import UserError, run_main
 
 
 def get_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, help="data directory with wav.scp (16 kHz mono)")
-    parser.add_argument("--output", required=True, help="feature directory to write")
+    parser.add_argument(
+        "--data", required=True, nargs="+", help="data directories with wav.scp (16 kHz mono)"
+    )
+    parser.add_argument(
+        "--output", required=True, nargs="+", help="feature directories to write, one for each"
+    )
     parser.add_argument(
         "--model", required=True, help="Whisper, wav2vec 2.0 or w2v-BERT: directory or hub name"
     )
@@ -39,10 +43,14 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Parse the command line and run."""
-    arguments = get_parser().parse_args()
+    arguments = vars(get_parser().parse_args())
+    data, output = arguments.pop("data"), arguments.pop("output")
+    if len(data) != len(output):
+        raise UserError(f"--data names {len(data)} directories, --output {len(output)}")
     from espnet_otreg.slm.extraction import extract_features
 
-    extract_features(**vars(arguments))
+    for source, target in zip(data, output, strict=True):
+        extract_features(source, target, **arguments)
 
 
 if __name__ == "__main__":

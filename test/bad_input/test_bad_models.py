@@ -99,6 +99,14 @@ def test_encoders_that_are_none(
         assert_refused(done, tiny_training.llm, "a model of type llama", "Whisper")
 
 
+def test_a_set_without_a_place_for_its_features(
+    extract: Callable[..., Outcome], tiny_whisper: Path, tmp_path: Path
+) -> None:
+    with nothing_written(tmp_path):
+        done = extract(tiny_whisper, "--data", tmp_path / "own", tmp_path / "own")
+        assert_refused(done, "--data names 2 directories, --output 1")
+
+
 @pytest.mark.parametrize(
     ("kind", "says"),
     [

@@ -117,8 +117,8 @@ def test_a_requeued_training_of_two_nodes_goes_on_by_itself(
 def test_usr1_saves_a_training_of_two_nodes_in_the_middle_of_its_epoch(
     cluster: Cluster, double_training: TinyTraining
 ) -> None:
-    # Long enough for Slurm to reach it, so slow that 200 steps do not blow rounding up.
-    config = {**DETERMINISTIC, "optim_conf": {"lr": 0.01}, "num_iters_per_epoch": 200}
+    # Long enough for Slurm to reach it, so slow that 100 steps do not blow rounding up.
+    config = {**DETERMINISTIC, "optim_conf": {"lr": 0.01}, "num_iters_per_epoch": 100}
     config |= {"max_epoch": 1, "log_interval": 1}
     undisturbed = double_training.train(double_training.root / "long", config=config)
     assert undisturbed.returncode == 0, undisturbed.stderr[-2000:]
@@ -130,7 +130,7 @@ def test_usr1_saves_a_training_of_two_nodes_in_the_middle_of_its_epoch(
     job = cluster.job_named("saved")
     cluster.ask("scancel", "--batch", "--signal=USR1", job)
     wait_for(lambda: "# Ended" in log.read_text(), "the end of the first run")
-    assert "1epoch:train:200-200batch" not in log.read_text()
+    assert "1epoch:train:100-100batch" not in log.read_text()
     cluster.start_again(job)
     succeed(process)
     assert "goes on after batch" in log.read_text()

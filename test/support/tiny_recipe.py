@@ -137,12 +137,13 @@ class TinyRecipe:
         return other
 
     def outcome(self) -> dict[str, str]:
-        """Digests of the final table, of all hypotheses and of the parameters of every model."""
+        """Digests of the final table, if it is there, of all hypotheses and of the parameters of
+        every model."""
         import torch
 
         exp = self.directory / "exp/tiny"
         digests = {}
-        for path in [exp / "report/table.txt", *exp.glob("*/*/*/text")]:
+        for path in [*exp.glob("report/table.txt"), *exp.glob("*/*/*/text")]:
             digests[str(path.relative_to(exp))] = hashlib.sha256(path.read_bytes()).hexdigest()
         for path in exp.glob("*/[0-9]*epoch.pth"):
             state = torch.load(path, weights_only=True)

@@ -107,13 +107,25 @@ launch_training() {
   show_submission "${words[@]}"
 }
 
-# step DIR [--input F | --upstream DIR | --output F | --set KEY=VALUE | --training]... -- COMMAND...
-# Run COMMAND unless DIR/.done says that its results still hold.
-step() {
-  local directory=$1 facts=(--stage "${stage_name}") record started=${SECONDS}
+# begin_step DIR [--input F | --upstream DIR | --output F | --set KEY=VALUE | --training]...
+# -- COMMAND...: print the record of the step unless DIR/.done says that its results still hold.
+begin_step() {
+  local directory=$1 facts=(--stage "${stage_name}")
   shift
   while [[ "$1" != -- ]]; do
     facts+=("$1")
+    shift
+  done
+  if ${force}; then
+    facts+=(--force)
+  fi
+  python -m espnet_otreg.bin.stage begin "${directory}" "${facts[@]}" "$@"
+}
+
+# step (as begin_step): run COMMAND if it has to run.
+step() {
+  local directory=$1 words=("$@") record started=${SECONDS}
+  while [[ "$1" != -- ]]; do
     shift
   done
   shift
@@ -121,10 +133,7 @@ step() {
     "$@"
     return
   fi
-  if ${force}; then
-    facts+=(--force)
-  fi
-  record=$(python -m espnet_otreg.bin.stage begin "${directory}" "${facts[@]}" -- "$@")
+  record=$(begin_step "${words[@]}")
   if [[ -z "${record}" ]]; then
     return
   fi

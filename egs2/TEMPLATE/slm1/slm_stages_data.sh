@@ -48,17 +48,38 @@ stage_format() {
 # Encode every set once with the frozen speech encoder.
 stage_features() {
   fetch_model "${encoder}"
-  local set args
+  local set facts words how=(--model "${encoder_dir}" --nj "${nj}") log=${features}/log/extract
+  local module=espnet_otreg.bin.extract_features record sets=() records=() started
   for set in "${train_set}" "${valid_set}" "${test_sets[@]}"; do
-    args=(--data "${raw}/${set}" --output "${features}/${set}" --model "${encoder_dir}" --nj "${nj}")
+    facts=("${features}/${set}" --upstream "${raw}/${set}" --input "${raw}/${set}/wav.scp"
+      --output "${features}/${set}/feats.scp" --output "${features}/${set}/feats.json"
+      --output "${features}/${set}/text" --output "${features}/${set}/utt2lang")
+    words=(python -m "${module}" --data "${raw}/${set}" --output "${features}/${set}" "${how[@]}")
     if [[ "${set}" == "${train_set}" ]] && ((augment_copies > 0)); then
-      args+=(--augment_copies "${augment_copies}")
+      step "${facts[@]}" -- launch_on_device train_cmd "${log}_${set}.log" "${words[@]}" \
+        --augment_copies "${augment_copies}"
+      continue
     fi
-    step "${features}/${set}" --upstream "${raw}/${set}" --input "${raw}/${set}/wav.scp" \
-      --output "${features}/${set}/feats.scp" --output "${features}/${set}/feats.json" \
-      --output "${features}/${set}/text" --output "${features}/${set}/utt2lang" \
-      -- launch_on_device train_cmd "${features}/log/extract_${set}.log" \
-      python -m espnet_otreg.bin.extract_features "${args[@]}"
+    record=dry_run
+    if ! ${dry_run}; then
+      record=$(begin_step "${facts[@]}" -- "${words[@]}")
+    fi
+    if [[ -n "${record}" ]]; then
+      sets+=("${set}") records+=("${record}")
+    fi
+  done
+  if ((${#sets[@]} == 0)); then
+    return
+  fi
+  # Together: to start a process takes longer than to encode many a set.
+  started=${SECONDS} stage_idle=false
+  launch_on_device train_cmd "${log}_sets.log" python -m "${module}" \
+    --data "${sets[@]/#/${raw}/}" --output "${sets[@]/#/${features}/}" "${how[@]}"
+  if ${dry_run}; then
+    return
+  fi
+  for set in "${!sets[@]}"; do
+    finish_step "${features}/${sets[set]}" "${started}" "${records[set]}"
   done
 }
 
