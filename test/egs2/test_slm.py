@@ -155,6 +155,24 @@ def test_dry_run_of_everything_prints_commands_and_makes_nothing(tmp_path: Path)
     assert "exp/tiny/otreg_s2" in done.stdout
 
 
+def test_a_preset_named_like_pretraining_is_none(tmp_path: Path) -> None:
+    for model in ("whisper", "llm"):
+        (tmp_path / model).mkdir()
+    recipe = TinyRecipe(tmp_path / "slm1", tmp_path / "whisper", tmp_path / "llm")
+    (recipe.directory / "conf/tiny").rename(recipe.directory / "conf/pretrained")
+    done = succeed(recipe, "--dry_run", "--preset", "pretrained", "--arms", "sft control")
+    exp = "exp/pretrained"
+    [control] = re.findall(rf"slm_train .*--output_dir {exp}/control_s1.*", done.stdout)
+    assert f"--init_param {exp}/sft_s1/valid.loss.best.pth" in control
+    decoded = re.findall(
+        rf"slm_decode --model_dir {exp}/(\w+)_s1 .*--checkpoint (\S+) --modes (.+) --data_dir",
+        done.stdout,
+    )
+    best, modes = "valid.loss.best.pth", "ctc llm joint"
+    assert decoded == [("pretrain", "latest.pth", "ctc"), ("sft", best, modes),
+                       ("control", best, modes)]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -90,7 +90,7 @@ stage_pack() {
 modes_of() { # modes_of MODEL_DIR
   if is_pretraining "$1"; then
     echo ctc
-  elif [[ "$1" == */"${arm_list[0]}"_s* && " ${decode_modes} " == *" llm "* ]]; then
+  elif [[ "${1##*/}" == "${arm_list[0]}"_s* && " ${decode_modes} " == *" llm "* ]]; then
     echo "${decode_modes} ${floor_modes}"
   else
     echo "${decode_modes}"

@@ -88,7 +88,7 @@ stage_train_arms() {
 
 # Whether a training run is one of stage 7, in which the LLM takes no part.
 is_pretraining() { # is_pretraining MODEL_DIR
-  [[ "$1" == */pretrain*_s* ]]
+  [[ "${1##*/}" == pretrain*_s* ]] # the directory above may be that of preset pretrained
 }
 
 # The checkpoint that is used: the one the development set chose, and the last of pretraining,
