@@ -17,7 +17,7 @@ from espnet_otreg.decoding.hypothesis import Candidate, Generated, Hypothesis
 from espnet_otreg.decoding.options import DecodingOptions
 from espnet_otreg.decoding.prefix import Reader, read_prefix
 from espnet_otreg.decoding.rescoring import transcript_log_probs
-from espnet_otreg.decoding.sampling import sample
+from espnet_otreg.decoding.sampling import cut, sample
 from espnet_otreg.decoding.tokens import TokenMaps
 from espnet_otreg.slm.assembly import LLMInput
 from espnet_otreg.slm.embeddings import SpeechEmbeddings
@@ -203,15 +203,29 @@ class Recognizer:
     def without_speech(
         self, languages: Sequence[str], limits: Sequence[int]
     ) -> list[list[Hypothesis]]:
-        """What the LLM says to one embedding of silence: equal where language and limit are."""
-        pairs = sorted(set(zip(languages, limits, strict=True)))
-        prompt = self.model.prompt
-        prefix = self.silence([language for language, _ in pairs])
-        ends = [limit for _, limit in pairs]
+        """What the LLM says to one embedding of silence: the same to every speaker of a language,
+        as far as the limit lets it."""
+        pairs, prompt = sorted(set(zip(languages, limits, strict=True))), self.model.prompt
+        longest = dict(pairs)  # of each language the last pair, which has its largest limit
+        prefix = self.silence(list(longest))
+        ends = list(longest.values())
         said = greedy([prefix], prompt.stop_ids, prompt.eos_id, ends, self.batch_size)
-        scored = self.scored([prefix], [[[one] for one in said]])
-        spoken = dict(zip(pairs, scored, strict=True))
-        return [spoken[pair] for pair in zip(languages, limits, strict=True)]
+        spoken: dict[tuple[str, int], Generated] = {}
+        several = []
+        for name, whole in zip(longest, said, strict=True):
+            tokens = [*whole.token_ids, *([] if whole.hit_limit else [prompt.eos_id])]
+            own = [pair for pair in pairs if pair[0] == name]
+            spoken |= {pair: cut(tokens, prompt.stop_ids, pair[1]) for pair in own}
+            several.append(list(dict.fromkeys(spoken[pair] for pair in own)))
+        known = {
+            (name, one): Hypothesis(self.maps.text_of(one.token_ids), score, one.hit_limit)
+            for name, different, scores in zip(
+                longest, several, self._log_probs(prefix, several), strict=True
+            )
+            for one, score in zip(different, scores, strict=True)
+        }
+        both = zip(languages, limits, strict=True)
+        return [[known[language, spoken[language, limit]]] for language, limit in both]
 
 
 def _extend(

@@ -181,3 +181,17 @@ def test_modes_list_the_whole_beam_with_scores(tiny_model: Any) -> None:
         beams = beam_search(prefix, tiny_model.prompt.stop_ids, limit, 4)[n]
         texts = [recognize.maps.text_of(generated.token_ids) for generated in beams]
         assert [hypothesis.text for hypothesis in several] == texts
+
+
+def test_what_is_said_to_silence_depends_on_language_and_limit(tiny_model: Any) -> None:
+    recognize = Recognizer(tiny_model, DecodingOptions())
+    prompt = tiny_model.prompt
+    languages, limits = ["it", "ru", "it", "it", "ru", "it"], [3, 9, 40, 3, 1, 20]
+    found = recognize.without_speech(languages, limits)
+    for language, limit, [hypothesis] in zip(languages, limits, found, strict=True):
+        silence = recognize.silence([language])
+        [alone] = greedy([silence], prompt.stop_ids, prompt.eos_id, [limit], 1)
+        assert hypothesis.text == recognize.maps.text_of(alone.token_ids)
+        assert hypothesis.hit_limit == alone.hit_limit
+        assert hypothesis.score == pytest.approx(alone.log_prob, abs=1e-4)
+    assert {hypothesis.hit_limit for [hypothesis] in found} == {True, False}
