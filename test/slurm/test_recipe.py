@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,46 +13,35 @@ from tiny_llm import build_tiny_llm
 from tiny_recipe import TinyRecipe
 
 SLURM = {"OTREG_BACKEND": "slurm"}
-
-
-def make_recipe(root: Path, whisper: Path) -> TinyRecipe:
-    return TinyRecipe(root / "slm1", whisper, build_tiny_llm(root / "llm"))
-
-
-def start(recipe: TinyRecipe, environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
-    words, inherited = recipe.command("--decode_modes", "llm", *options)
-    return subprocess.Popen(
-        words,
-        env={**inherited, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+MODES = ("--decode_modes", "llm")
 
 
 @pytest.mark.timeout(3600)
 def test_the_recipe_on_the_cluster_gives_the_same_as_on_this_machine(
     cluster: Cluster, tiny_whisper: Path, tmp_path: Path
 ) -> None:
-    recipes = {name: make_recipe(tmp_path / name, tiny_whisper) for name in ("here", "cluster")}
-    slurm = {**SLURM, "SLURM_CONF": cluster.environment["SLURM_CONF"]}
-    # At the same time; what follows decoding depends on the hypotheses alone.
-    runs = {
-        "here": start(recipes["here"], {}, "--stop_stage", "decode"),
-        "cluster": start(recipes["cluster"], slurm, "--trainings_at_once", "2"),
-    }
-    outputs = {name: run.communicate() for name, run in runs.items()}
-    for name, run in runs.items():
-        assert run.returncode == 0, name + outputs[name][0][-2000:] + outputs[name][1][-4000:]
-    outcomes = {name: recipe.outcome() for name, recipe in recipes.items()}
-    outcomes["cluster"].pop("report/table.txt")
-    assert outcomes["here"] == outcomes["cluster"]
-    kinds = {Path(name).suffix for name in outcomes["here"]}
-    assert kinds == {"", ".pth"}  # the hypotheses and the parameters of every model
-    table = (recipes["cluster"].directory / "exp/tiny/report/table.txt").read_text()
-    assert "WER" in table
+    recipe = TinyRecipe(tmp_path / "slm1", tiny_whisper, build_tiny_llm(tmp_path / "llm"))
 
-    logs = sorted(recipes["cluster"].directory.rglob("*.log"))
+    def run_on_cluster(*options: str) -> None:
+        words, environment = recipe.command("--trainings_at_once", "2", *MODES, *options)
+        environment |= {**SLURM, "SLURM_CONF": cluster.environment["SLURM_CONF"]}
+        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+    run_on_cluster("--stop_stage", "decode")
+    here = recipe.copy(tmp_path / "here")
+    for model in ("sft_s1", "otreg_s1"):
+        shutil.rmtree(here.directory / "exp/tiny" / model)
+    again = here.start("--stage", "train_sft", "--stop_stage", "decode", *MODES)
+    run_on_cluster()  # what is left: scores, analysis, report, packing
+    assert again.wait() == 0
+    outcomes = [one.outcome() for one in (recipe, here)]
+    assert outcomes[0].pop("report/table.txt")
+    assert outcomes[0] == outcomes[1]
+    assert {"sft_s1/4epoch.pth", "otreg_s1/4epoch.pth", "otreg_s1/llm/ood/text"} <= set(outcomes[1])
+    assert "WER" in (recipe.directory / "exp/tiny/report/table.txt").read_text()
+
+    logs = sorted(recipe.directory.rglob("*.log"))
     started = re.compile(r"^# Started at .+ on n[12], Slurm job \d+$", flags=re.MULTILINE)
     assert logs and not [path for path in logs if not started.search(path.read_text())]
 
