@@ -100,7 +100,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    if min(arguments.rounds, arguments.utterances or 1, *arguments.batch_sizes) < 1:
+    utterances = 1 if arguments.utterances is None else arguments.utterances
+    if min(arguments.rounds, utterances, *arguments.batch_sizes) < 1:
         raise UserError("expected at least 1", "--rounds, --utterances, --batch_sizes")
     directory = Path(os.path.abspath(arguments.model))
     os.chdir(directory.parents[2])  # what a run's paths are relative to

@@ -210,22 +210,17 @@ class Recognizer:
         prefix = self.silence(list(longest))
         ends = list(longest.values())
         said = greedy([prefix], prompt.stop_ids, prompt.eos_id, ends, self.batch_size)
-        spoken: dict[tuple[str, int], Generated] = {}
-        several = []
+        cuts = []
         for name, whole in zip(longest, said, strict=True):
             tokens = [*whole.token_ids, *([] if whole.hit_limit else [prompt.eos_id])]
-            own = [pair for pair in pairs if pair[0] == name]
-            spoken |= {pair: cut(tokens, prompt.stop_ids, pair[1]) for pair in own}
-            several.append(list(dict.fromkeys(spoken[pair] for pair in own)))
-        known = {
-            (name, one): Hypothesis(self.maps.text_of(one.token_ids), score, one.hit_limit)
-            for name, different, scores in zip(
-                longest, several, self._log_probs(prefix, several), strict=True
-            )
-            for one, score in zip(different, scores, strict=True)
+            own = [limit for language, limit in pairs if language == name]
+            cuts.append([cut(tokens, prompt.stop_ids, limit) for limit in own])
+        scores = chain.from_iterable(self._log_probs(prefix, cuts))
+        spoken = {
+            pair: [Hypothesis(self.maps.text_of(one.token_ids), score, one.hit_limit)]
+            for pair, one, score in zip(pairs, chain.from_iterable(cuts), scores, strict=True)
         }
-        both = zip(languages, limits, strict=True)
-        return [[known[language, spoken[language, limit]]] for language, limit in both]
+        return [spoken[pair] for pair in zip(languages, limits, strict=True)]
 
 
 def _extend(

@@ -44,6 +44,7 @@ def test_one_line_for_each_batch_size_with_the_same_texts(
     assert all(row[4] == f"{count} of {count}" for row in rows) and rows[0][3] == "1.00"
     for row in rows:
         assert float(row[2]) == pytest.approx(count / float(row[1]), rel=0.3)
-    monkeypatch.setattr("sys.argv", ["benchmark_decoding.py", "--rounds", "0"])
-    with pytest.raises(UserError, match="expected at least 1"):
-        tool.main()
+    for option in ("--rounds", "--utterances"):
+        monkeypatch.setattr("sys.argv", ["benchmark_decoding.py", option, "0"])
+        with pytest.raises(UserError, match="expected at least 1"):
+            tool.main()

@@ -111,6 +111,10 @@ launch_training() {
 # -- COMMAND...: print the record of the step unless DIR/.done says that its results still hold.
 begin_step() {
   local directory=$1 facts=(--stage "${stage_name}")
+  if ${dry_run}; then
+    echo none # every step would run, and leave no record
+    return
+  fi
   shift
   while [[ "$1" != -- ]]; do
     facts+=("$1")
@@ -129,16 +133,12 @@ step() {
     shift
   done
   shift
-  if ${dry_run}; then
-    "$@"
-    return
-  fi
   record=$(begin_step "${words[@]}")
   if [[ -z "${record}" ]]; then
     return
   fi
   stage_idle=false
-  if ((trainings_at_once > 1)) && [[ "$1" == launch_training ]]; then
+  if ((trainings_at_once > 1)) && [[ "$1" == launch_training ]] && ! ${dry_run}; then
     stage_logs+=("$2")
     start_training "${directory}" "${record}" "$@"
   else
@@ -148,7 +148,7 @@ step() {
 }
 
 finish_step() { # finish_step DIR SECONDS_AT_ITS_START RECORD
-  python -m espnet_otreg.bin.stage finish "$1" --seconds $((SECONDS - $2)) <<<"$3"
+  ${dry_run} || python -m espnet_otreg.bin.stage finish "$1" --seconds $((SECONDS - $2)) <<<"$3"
 }
 
 # Trainings that run beside each other, oldest first: process, then what finish_step takes, of each.

@@ -60,10 +60,7 @@ stage_features() {
         --augment_copies "${augment_copies}"
       continue
     fi
-    record=dry_run
-    if ! ${dry_run}; then
-      record=$(begin_step "${facts[@]}" -- "${words[@]}")
-    fi
+    record=$(begin_step "${facts[@]}" -- "${words[@]}")
     if [[ -n "${record}" ]]; then
       sets+=("${set}") records+=("${record}")
     fi
@@ -75,9 +72,6 @@ stage_features() {
   started=${SECONDS} stage_idle=false
   launch_on_device train_cmd "${log}_sets.log" python -m "${module}" \
     --data "${sets[@]/#/${raw}/}" --output "${sets[@]/#/${features}/}" "${how[@]}"
-  if ${dry_run}; then
-    return
-  fi
   for set in "${!sets[@]}"; do
     finish_step "${features}/${sets[set]}" "${started}" "${records[set]}"
   done
