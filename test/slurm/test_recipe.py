@@ -32,13 +32,21 @@ def test_the_recipe_on_the_cluster_gives_the_same_as_on_this_machine(
     here = recipe.copy(tmp_path / "here")
     for model in ("sft_s1", "otreg_s1"):
         shutil.rmtree(here.directory / "exp/tiny" / model)
-    again = here.start("--stage", "train_sft", "--stop_stage", "decode", *MODES)
+    again = here.start("--stage", "train_sft", "--stop_stage", "score", *MODES)
     run_on_cluster()  # what is left: scores, analysis, report, packing
     assert again.wait() == 0
     outcomes = [one.outcome() for one in (recipe, here)]
     assert outcomes[0].pop("report/table.txt")
     assert outcomes[0] == outcomes[1]
     assert {"sft_s1/4epoch.pth", "otreg_s1/4epoch.pth", "otreg_s1/llm/ood/text"} <= set(outcomes[1])
+    scores = [  # of all rows of the table
+        {
+            path.relative_to(one.directory): path.read_text()
+            for path in sorted(one.directory.glob("exp/tiny/*/*/*/scoring/*/result.txt"))
+        }
+        for one in (recipe, here)
+    ]
+    assert scores[0] == scores[1] and len(scores[0]) >= 2 * 2 * 3
     assert "WER" in (recipe.directory / "exp/tiny/report/table.txt").read_text()
 
     logs = sorted(recipe.directory.rglob("*.log"))
