@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 
 from espnet_otreg.decoding.cache import can_join, drop_oldest, join
+from espnet_otreg.decoding.tree import TokenTree, can_branch, tree_masks
 from espnet_otreg.slm.assembly import LLMInput
 from espnet_otreg.slm.llm import LLM
 
@@ -67,16 +70,46 @@ class Reader:
         """
         steps = torch.arange(1, token_ids.size(1) + 1, device=token_ids.device)
         self.mask = torch.cat([self.mask, real.to(self.mask.dtype)], dim=1)
+        hidden = self._decode(token_ids, self.mask, steps)
+        self.position = self.position + token_ids.size(1)
+        self.hidden = hidden[:, -1]
+        return hidden
+
+    @torch.inference_mode()
+    def read_trees(self, trees: Sequence[TokenTree]) -> list[Tensor]:
+        """Read R trees of tokens, one behind each row; afterwards the reader is used up.
+
+        Args:
+            trees: without branches if the LLM cannot read them, see
+                :func:`espnet_otreg.decoding.tree.can_branch`.
+
+        Returns:
+            For each tree (nodes, D) outputs, one behind each node; the first is the root's.
+        """
+        roots = self.hidden[:, None]
+        if max(len(tree.tokens) for tree in trees) == 0:
+            return list(roots)
+        tokens = [torch.tensor(tree.tokens, dtype=torch.long) for tree in trees]
+        token_ids = pad_sequence(tokens, batch_first=True).to(roots.device)
+        if can_branch(self.llm.model, self.cache):
+            masks, depths = tree_masks(self.llm.model, self.cache, self.mask, trees, roots.dtype)
+            after = self._decode(token_ids, masks, depths)
+        else:
+            # Behind a shorter chain padding is read too, where nobody looks any more.
+            after = self.read(token_ids, torch.ones_like(token_ids))
+        hidden = torch.cat([roots, after], dim=1)
+        return [row[: len(tree.tokens) + 1] for row, tree in zip(hidden, trees, strict=True)]
+
+    def _decode(self, token_ids: Tensor, attention_mask: Any, steps: Tensor) -> Tensor:
+        """(R, T, D) outputs behind tokens that stand ``steps`` behind the last position."""
         output = self.llm.model.get_decoder()(
             inputs_embeds=self.llm.embed(token_ids),
-            attention_mask=self.mask,
+            attention_mask=attention_mask,
             position_ids=self.position[:, None] + steps,
             past_key_values=self.cache,
             use_cache=True,
         )
         self.cache = output.past_key_values
-        self.position = self.position + token_ids.size(1)
-        self.hidden = output.last_hidden_state[:, -1]
         hidden: Tensor = output.last_hidden_state
         return hidden
 

@@ -194,11 +194,16 @@ class Recognizer:
         return transcript_log_probs(prefix, ids, self.model.prompt.eos_id)
 
     def silence(self, languages: Sequence[str]) -> Reader:
-        """The prompts, read with one embedding of silence in the place of speech."""
-        anchors = self.model.anchor().expand(len(languages), 1, -1)
-        mask = torch.ones(len(languages), 1, dtype=torch.bool, device=anchors.device)
-        inputs = self.llm_input(SpeechEmbeddings(anchors, mask, 0.0), languages)
-        return read_prefix(self.model.llm, inputs)
+        """The prompts, read with one embedding of silence in the place of speech.
+
+        Utterances of one language share what is read.
+        """
+        names = list(dict.fromkeys(languages))
+        anchors = self.model.anchor().expand(len(names), 1, -1)
+        mask = torch.ones(len(names), 1, dtype=torch.bool, device=anchors.device)
+        inputs = self.llm_input(SpeechEmbeddings(anchors, mask, 0.0), names)
+        rows = torch.tensor([names.index(name) for name in languages], device=anchors.device)
+        return read_prefix(self.model.llm, inputs).select(rows)
 
     def without_speech(
         self, languages: Sequence[str], limits: Sequence[int]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
+from espnet_otreg.decoding import prefix as prefix_module
 from espnet_otreg.decoding import rescoring
 from espnet_otreg.decoding.greedy import greedy
 from espnet_otreg.decoding.hypothesis import Generated
@@ -68,6 +69,29 @@ def test_log_probabilities_are_those_of_one_pass_without_a_cache(
         expected = logits.log_softmax(-1).gather(1, targets[:, None]).sum()
         found = transcript_log_probs(read_prefix(llm, one), [[transcript]], prompt.eos_id)
         assert found[0][0] == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_beginnings_are_read_once_where_the_llm_can_read_trees(
+    reader: tuple[LLM, Prompt], inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm, prompt = reader
+    several = [[[20, 21, 22, 5, 6, 7, 8, 9, 11], [20, 21, 22, 5, 9], [20, 30], [], [20, 30]]]
+    prefix = read_prefix(llm, inputs([2]))
+    sizes: list[torch.Size] = []
+    decoder = llm.model.get_decoder()
+    hook = decoder.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(kwargs["inputs_embeds"].shape), with_kwargs=True
+    )
+    together = transcript_log_probs(prefix, several, prompt.eos_id)
+    assert [tuple(size[:2]) for size in sizes] == [(1, 9 + 1 + 1)]
+    sizes.clear()
+    for module in (rescoring, prefix_module):
+        monkeypatch.setattr(module, "can_branch", lambda model, cache: False)
+    apart = transcript_log_probs(prefix, several, prompt.eos_id)
+    hook.remove()
+    assert [tuple(size[:2]) for size in sizes] == [(5, 9)]
+    assert together[0] == pytest.approx(apart[0], abs=1e-4)
+    assert together[0][2] == together[0][4]
 
 
 def test_the_vocabulary_is_looked_at_once_per_beginning(
