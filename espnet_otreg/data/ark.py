@@ -37,7 +37,7 @@ def read_features(source: str, utterance: str) -> NDArray[np.float32]:
     try:
         if not offset.isdecimal() or "|" in path:
             raise ValueError("expected FILE:OFFSET")
-        features = _read_matrix(Path(path), int(offset))
+        features = _read_matrix(path, int(offset))
     except Exception as error:  # a damaged archive raises many kinds
         raise UserError(f"the features cannot be read ({error})", where, _AGAIN) from error
     if not features.size or not np.isfinite(features).all():
@@ -46,7 +46,7 @@ def read_features(source: str, utterance: str) -> NDArray[np.float32]:
     return features
 
 
-def _read_matrix(path: Path, offset: int) -> NDArray[np.float32]:
+def _read_matrix(path: str, offset: int) -> NDArray[np.float32]:
     from kaldiio.matio import read_matrix_or_vector
 
     with open(path, "rb") as file:

@@ -10,6 +10,8 @@ from espnet2.train.preprocessor import AbsPreprocessor
 from espnet_otreg.errors import UserError
 from espnet_otreg.slm.prompt import encode_transcript, load_tokenizer
 
+_REMEMBERED = 100_000  # transcripts; every epoch reads them again
+
 
 class SLMPreprocessor(AbsPreprocessor):
     """Tokenises the transcript with the LLM's tokenizer and spells out the language's name.
@@ -22,6 +24,7 @@ class SLMPreprocessor(AbsPreprocessor):
     def __init__(self, train: bool, llm: str) -> None:
         super().__init__(train)
         self.tokenizer = load_tokenizer(llm)
+        self._known: dict[str, np.ndarray] = {}
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
         """One utterance: speech as it is, ``text`` as token ids, ``language`` as code points.
@@ -38,10 +41,17 @@ class SLMPreprocessor(AbsPreprocessor):
                 raise UserError("the speech contains NaN or infinity", uid, "make it again")
             result["speech"] = speech.astype(np.float32, copy=False)
         if "text" in data:
-            ids = encode_transcript(self.tokenizer, data["text"])
-            if not ids:
+            result["text"] = self._encode(data["text"])
+            if not result["text"].size:
                 raise UserError("the transcript is empty", uid, "remove the utterance")
-            result["text"] = np.asarray(ids, dtype=np.int64)
         if "language" in data:
             result["language"] = np.asarray([ord(c) for c in data["language"]], dtype=np.int64)
         return result
+
+    def _encode(self, text: str) -> np.ndarray:
+        ids = self._known.get(text)
+        if ids is None:
+            ids = np.asarray(encode_transcript(self.tokenizer, text), dtype=np.int64)
+            if len(self._known) < _REMEMBERED:
+                self._known[text] = ids
+        return ids
