@@ -27,7 +27,7 @@ epochs=2            # how long
 tag=                # another directory
 ngpu=0              # GPUs
 num_nodes=1         # machines
-trainings_at_once=1 # side by side
+models_at_once=1 # side by side
 # end of options
 stages=(count train meet)
 stage_count() {{
@@ -43,7 +43,7 @@ stage_train() {{
 stage_meet() {{
   local name
   for name in a b c; do
-    step "exp/$name" --training --output "exp/$name/model" \\
+    model_step "exp/$name" --training --output "exp/$name/model" \\
       -- launch_training "exp/$name/train.log" bash meet.sh "$name"
   done
 }}
@@ -69,6 +69,7 @@ for i in {1..200}; do
   sleep 0.1
 done
 ls exp/here | wc -l >exp/$1/model
+echo ${OMP_NUM_THREADS:-all} >exp/$1/threads
 if [[ -e stop_here ]]; then sleep 60; fi
 sleep 1
 rm exp/here/$1
@@ -234,22 +235,37 @@ def test_a_killed_run_resumes(recipe: Path, whole_group: bool) -> None:
 
 def meet_options(recipe: Path, at_once: int) -> list[str]:
     (recipe / "at_once").write_text(str(at_once))
-    return ["--stage", "meet", "--stop_stage", "meet", "--trainings_at_once", str(at_once)]
+    return ["--stage", "meet", "--stop_stage", "meet", "--models_at_once", str(at_once)]
 
 
-def test_trainings_run_side_by_side(recipe: Path) -> None:
+def test_models_run_side_by_side_and_share_the_cores(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(name: str) -> list[str]:
+        return [(recipe / f"exp/{model}/{name}").read_text().strip() for model in "abc"]
+
     def counts() -> list[int]:
-        return [int((recipe / f"exp/{name}/model").read_text()) for name in "abc"]
+        return list(map(int, read("model")))
 
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cores = int(subprocess.run(["nproc"], capture_output=True, check=True).stdout)
     one_by_one = run(recipe, *meet_options(recipe, 1))
     assert one_by_one.returncode == 0, one_by_one.stderr
-    assert counts() == [1, 1, 1]
+    assert counts() == [1, 1, 1] and read("threads") == ["all"] * 3
     options = meet_options(recipe, 2)
     together = run(recipe, *options, "--force")
     assert together.returncode == 0, together.stderr
     assert "log: exp/a/train.log exp/b/train.log and 1 more" in together.stdout
     assert counts()[:2] == [2, 2] and counts()[2] <= 2
+    assert read("threads") == [str(max(1, cores // 2))] * 3
     assert "stage 3 meet: up to date" in run(recipe, *options).stdout
+    # What the user has set holds; one that is left alone has all cores.
+    (recipe / "exp/a/model").unlink()
+    alone = run(recipe, *meet_options(recipe, 1), "--models_at_once", "2")
+    assert alone.returncode == 0 and read("threads")[0] == "all", alone.stderr
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert run(recipe, *options, "--force").returncode == 0
+    assert read("threads") == ["3"] * 3
 
 
 def test_a_failing_training_does_not_stop_those_beside_it(recipe: Path) -> None:

@@ -23,7 +23,7 @@ def test_the_recipe_on_the_cluster_gives_the_same_as_on_this_machine(
     recipe = TinyRecipe(tmp_path / "slm1", tiny_whisper, build_tiny_llm(tmp_path / "llm"))
 
     def run_on_cluster(*options: str) -> None:
-        words, environment = recipe.command("--trainings_at_once", "2", *MODES, *options)
+        words, environment = recipe.command("--models_at_once", "2", *MODES, *options)
         environment |= {**SLURM, "SLURM_CONF": cluster.environment["SLURM_CONF"]}
         done = subprocess.run(words, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]

@@ -134,14 +134,8 @@ step() {
   done
   shift
   record=$(begin_step "${words[@]}")
-  if [[ -z "${record}" ]]; then
-    return
-  fi
-  stage_idle=false
-  if ((trainings_at_once > 1)) && [[ "$1" == launch_training ]] && ! ${dry_run}; then
-    stage_logs+=("$2")
-    start_training "${directory}" "${record}" "$@"
-  else
+  if [[ -n "${record}" ]]; then
+    stage_idle=false
     "$@"
     finish_step "${directory}" "${started}" "${record}"
   fi
@@ -151,36 +145,74 @@ finish_step() { # finish_step DIR SECONDS_AT_ITS_START RECORD
   ${dry_run} || python -m espnet_otreg.bin.stage finish "$1" --seconds $((SECONDS - $2)) <<<"$3"
 }
 
-# Trainings that run beside each other, oldest first: process, then what finish_step takes, of each.
-trainings=() training_failed=false
+# Steps of a stage that do not wait for each other. Number N waits in the array waiting_N: where it
+# goes, its record, its command. Of each that runs: its process, then what finish_step takes.
+waiting=0 running=() beside_failed=false
 become_command=false
 
-start_training() { # start_training DIR RECORD COMMAND...
-  if ((${#trainings[@]} == 4 * trainings_at_once)); then
-    finish_oldest_training
+# model_step (as step): a step of one model, whose COMMAND launches once. With --models_at_once it
+# runs at the end of the stage, beside those of other models.
+model_step() {
+  local directory=$1 words=("$@") record
+  if ((models_at_once == 1)) || ${dry_run}; then
+    step "${words[@]}"
+    return
   fi
-  # The wrapper takes the place of the subshell: it looks whether the process that has started it,
-  # which is this one, still lives.
-  (become_command=true && "${@:3}") &
-  trainings+=($! "$1" "${SECONDS}" "$2")
+  while [[ "$1" != -- ]]; do
+    shift
+  done
+  shift
+  record=$(begin_step "${words[@]}")
+  if [[ -n "${record}" ]]; then
+    stage_idle=false
+    [[ "$1" == launch_training ]] && stage_logs+=("$2") || stage_logs+=("$3") # after WRAPPER
+    local -n waits=waiting_$((++waiting))
+    waits=("${directory}" "${record}" "$@")
+  fi
 }
 
-# One that fails does not stop the others; the stage fails when all have ended.
-finish_oldest_training() {
-  local process=${trainings[0]} step=("${trainings[@]:1:3}")
-  trainings=("${trainings[@]:4}")
+# Run the steps that wait. One that fails does not stop the others; the stage fails at the end.
+run_model_steps() {
+  local number at_once=$((waiting < models_at_once ? waiting : models_at_once)) threads=
+  if ((at_once > 1)) && all_run_here && [[ -z "${OMP_NUM_THREADS:-}" ]]; then
+    threads=$(($(nproc) / at_once))
+  fi
+  for ((number = 1; number <= waiting; number++)); do
+    local -n next=waiting_${number}
+    if ((${#running[@]} == 4 * at_once)); then
+      finish_oldest
+    fi
+    # The wrapper takes the place of the subshell: it looks whether the process that has started
+    # it, which is this one, still lives.
+    (
+      become_command=true
+      if [[ -n "${threads}" ]]; then
+        export OMP_NUM_THREADS=$((threads > 0 ? threads : 1))
+      fi
+      "${next[@]:2}"
+    ) &
+    running+=($! "${next[0]}" "${SECONDS}" "${next[1]}")
+  done
+  while ((${#running[@]} > 0)); do
+    finish_oldest
+  done
+  waiting=0
+  ! ${beside_failed} || exit 1 # the wrappers have said why
+}
+
+finish_oldest() {
+  local process=${running[0]} step=("${running[@]:1:3}")
+  running=("${running[@]:4}")
   if wait "${process}"; then
     finish_step "${step[@]}"
   else
-    training_failed=true
+    beside_failed=true
   fi
 }
 
-finish_trainings() {
-  while ((${#trainings[@]} > 0)); do
-    finish_oldest_training
-  done
-  ! ${training_failed} || exit 1 # the wrappers have said why
+# Whether every command runs on this machine, so that those beside each other share its cores.
+all_run_here() {
+  [[ "${train_cmd[0]} ${cuda_cmd[0]} ${decode_cmd[0]}" == "run.pl run.pl run.pl" ]]
 }
 
 # Number of the stage that $1 names or numbers.
@@ -200,7 +232,7 @@ run_stage() { # run_stage NUMBER
   stage_name=${stages[number - 1]} stage_logs=() stage_idle=true
   log_line "stage ${number} ${stage_name}"
   "stage_${stage_name}"
-  finish_trainings
+  run_model_steps
   if ((number < ${#stages[@]})); then
     next="; next: ${run_command} --stage ${stages[number]}"
   fi
@@ -220,10 +252,10 @@ run_stage() { # run_stage NUMBER
 
 # Stop what still runs, and the last words of a run that fails; wrappers and commands have said why.
 on_exit() {
-  local status=$? running
-  mapfile -t running < <(jobs -p)
-  if ((${#running[@]} > 0)); then
-    kill "${running[@]}" 2>/dev/null || true
+  local status=$? processes
+  mapfile -t processes < <(jobs -p)
+  if ((${#processes[@]} > 0)); then
+    kill "${processes[@]}" 2>/dev/null || true
     wait
   fi
   if ((status != 0)) && [[ -n "${stage_name:-}" ]]; then

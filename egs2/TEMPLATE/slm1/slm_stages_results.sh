@@ -35,7 +35,7 @@ stage_analyze() {
       sets+=("${features}/${set}")
       audio+=("${raw}/${set}")
     done
-    step "${dir}/analysis" "${facts[@]}" --output "${dir}/analysis/analysis.json" \
+    model_step "${dir}/analysis" "${facts[@]}" --output "${dir}/analysis/analysis.json" \
       -- launch_on_device decode_cmd "${dir}/log/analyze.log" \
       python -m espnet_otreg.bin.slm_analyze --model_dir "${dir}" \
       --checkpoint "$(checkpoint_name "${dir}")" --data_dir "${sets[@]}" \
@@ -77,7 +77,7 @@ stage_report() {
 stage_pack() {
   local dir
   for dir in "${model_dirs[@]}"; do
-    step "${dir}/packed" --upstream "${dir}" --input "$(best_of "${dir}")" \
+    model_step "${dir}/packed" --upstream "${dir}" --input "$(best_of "${dir}")" \
       --output "${dir}/packed/model/README.md" \
       -- launch train_cmd "${dir}/log/pack.log" \
       python -m espnet_otreg.bin.slm_pack --model_dir "${dir}" \
@@ -98,7 +98,7 @@ modes_of() { # modes_of MODEL_DIR
 }
 
 decode_model() { # decode_model MODEL_DIR
-  local dir=$1 set mode modes facts=(--upstream "$1" --input "$(best_of "$1")") sets=()
+  local dir=$1 set mode modes facts=(--upstream "$1" --input "$(best_of "$1")") sets=() words
   read -ra modes <<<"$(modes_of "${dir}")"
   for set in "${decode_sets[@]}"; do
     sets+=("${features}/${set}")
@@ -107,23 +107,23 @@ decode_model() { # decode_model MODEL_DIR
       facts+=(--output "${dir}/${mode}/${set}/text")
     done
   done
-  step "${dir}/decode" "${facts[@]}" -- decode_in_jobs "${dir}/decode/log" \
-    python -m espnet_otreg.bin.slm_decode --model_dir "${dir}" --output_dir "${dir}" \
-    --checkpoint "$(checkpoint_name "${dir}")" \
-    --modes "${modes[@]}" --data_dir "${sets[@]}" --joint_weight_dev "${features}/${valid_set}" \
-    --batch_size "${decode_batch_size}" "${decode_args_list[@]}"
+  words=(python -m espnet_otreg.bin.slm_decode --model_dir "${dir}" --output_dir "${dir}"
+    --checkpoint "$(checkpoint_name "${dir}")"
+    --modes "${modes[@]}" --data_dir "${sets[@]}" --joint_weight_dev "${features}/${valid_set}"
+    --batch_size "${decode_batch_size}" "${decode_args_list[@]}")
+  if ((decode_nj > 1)); then
+    step "${dir}/decode" "${facts[@]}" -- decode_in_jobs "${dir}/decode/log" "${words[@]}"
+  else
+    model_step "${dir}/decode" "${facts[@]}" \
+      -- launch_on_device decode_cmd "${dir}/decode/log/decode.log" "${words[@]}"
+  fi
 }
 
-# decode_in_jobs LOG_DIR COMMAND...: at once, or in several processes whose results are then joined.
+# decode_in_jobs LOG_DIR COMMAND...: in several processes, whose results are then joined.
 decode_in_jobs() {
-  local log=$1
-  shift
-  if ((decode_nj > 1)); then
-    launch_on_device decode_cmd "${log}/decode.JOB.log" "JOB=1:${decode_nj}" "$@" \
-      --job JOB --num_jobs "${decode_nj}"
-    set -- "$@" --num_jobs "${decode_nj}"
-  fi
-  launch_on_device decode_cmd "${log}/decode.log" "$@"
+  launch_on_device decode_cmd "$1/decode.JOB.log" "JOB=1:${decode_nj}" "${@:2}" \
+    --job JOB --num_jobs "${decode_nj}"
+  launch_on_device decode_cmd "$1/decode.log" "${@:2}" --num_jobs "${decode_nj}"
 }
 
 decode_with_whisper() {
@@ -141,7 +141,7 @@ decode_with_whisper() {
 score_sets() {
   local dir=$1 set
   for set in "${@:2}"; do
-    step "${dir}/${set}/scoring" --input "${raw}/${set}/text" --input "${dir}/${set}/text" \
+    model_step "${dir}/${set}/scoring" --input "${raw}/${set}/text" --input "${dir}/${set}/text" \
       --output "${dir}/${set}/scoring/score.json" \
       -- launch train_cmd "${dir}/log/score_${set}.log" \
       python -m espnet_otreg.bin.slm_score --reference_dir "${raw}/${set}" \

@@ -131,7 +131,7 @@ train() {
     facts+=(--upstream "$(dirname "${initial}")" --input "${initial}")
     args+=(--init_param "${initial}")
   fi
-  step "${dir}" "${facts[@]}" -- launch_training "${dir}/train.log" \
+  model_step "${dir}" "${facts[@]}" -- launch_training "${dir}/train.log" \
     python -m espnet_otreg.bin.slm_train --config "${conf}/${name}.yaml" "${args[@]}" \
     --output_dir "${dir}" --seed "${seed}" --resume true "${more[@]}"
 }
