@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Every method of the preset mini beside its control: three seeds, whole test sets, the cost of a
-# training step. Writes the tables of docs/regularizers.md and RESULTS.md.
-# What is done already, by tools/reproduce.sh too, is not done again.
+# Every method of the preset mini beside its control: three seeds, the test sets of the demo, the
+# cost of a training step. Writes the tables of docs/regularizers.md.
+# What is done already, by tools/demo.sh too, is not done again.
 #
 #   tools/compare_regularizers.sh [OPTIONS]        OPTIONS of egs2/mini_multi/slm1/run.sh
+#
+# --full true takes whole test sets, as tools/reproduce.sh does, and several times as long.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -21,7 +23,7 @@ for config in "${recipe}"/conf/mini/*.yaml; do
     *) arms+=("${name}") ;;
   esac
 done
-settings=(--full true --seeds "1 2 3" --publish true
+settings=(--seeds "1 2 3" --publish_methods true
   --arms "${arms[*]}" --pretrainings "${pretrainings[*]}")
 "${recipe}/run.sh" "${settings[@]}" "$@" --stop_stage analyze
 python "${root}/tools/benchmark_step.py" --model "${recipe}/exp/mini/sft_s1" \

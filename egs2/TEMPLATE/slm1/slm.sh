@@ -39,6 +39,7 @@ pretrain_args=        # more options of the training command of pretrain
 sft_args=             # ... of train_sft
 arm_args=             # ... of train_arms
 publish=false         # stage report also rewrites RESULTS.md and README.md of the repository
+publish_methods=false # ... and the tables of docs/regularizers.md
 nj=2                  # processes
 models_at_once=       # models (seeds, arms) that a stage works on at a time; empty: 2 without GPU and cluster, else 1
 ngpu=0                # GPUs on each machine

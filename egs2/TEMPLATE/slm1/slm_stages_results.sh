@@ -63,6 +63,8 @@ stage_report() {
   fi
   if ${publish}; then
     args+=(--results_md "${otreg_root}/RESULTS.md" --readme "${otreg_root}/README.md")
+  fi
+  if ${publish_methods}; then
     args+=(--methods_md "${otreg_root}/docs/regularizers.md")
   fi
   step "${exp}/report" "${facts[@]}" --output "${exp}/report/results.md" \
