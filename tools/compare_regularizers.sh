@@ -23,7 +23,7 @@ for config in "${recipe}"/conf/mini/*.yaml; do
     *) arms+=("${name}") ;;
   esac
 done
-settings=(--seeds "1 2 3" --publish_methods true
+settings=(--seeds "1 2 3" --publish_methods true --models_at_once 2
   --arms "${arms[*]}" --pretrainings "${pretrainings[*]}")
 "${recipe}/run.sh" "${settings[@]}" "$@" --stop_stage analyze
 python "${root}/tools/benchmark_step.py" --model "${recipe}/exp/mini/sft_s1" \

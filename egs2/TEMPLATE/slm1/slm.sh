@@ -41,7 +41,7 @@ arm_args=             # ... of train_arms
 publish=false         # stage report also rewrites RESULTS.md and README.md of the repository
 publish_methods=false # ... and the tables of docs/regularizers.md
 nj=2                  # processes
-models_at_once=       # models (seeds, arms) that a stage works on at a time; empty: 2 without GPU and cluster, else 1
+models_at_once=1      # models (seeds, arms) that a stage works on at a time, each with its memory
 ngpu=0                # GPUs on each machine
 num_nodes=1           # machines
 # end of options
@@ -81,13 +81,6 @@ if [[ -f cmd.sh ]]; then . ./cmd.sh; else . "${template}/cmd.sh"; fi
 for name in limit ngpu; do
   [[ "${!name}" =~ ^[0-9]+$ ]] || die "--${name} ${!name}: not a whole number" "use 0 or more"
 done
-if [[ -z "${models_at_once}" ]]; then
-  # Two models with half of the cores each are done sooner than one after the other with all.
-  models_at_once=1
-  if ((ngpu == 0 && $(env -u OMP_NUM_THREADS nproc) > 1)) && all_run_here; then
-    models_at_once=2
-  fi
-fi
 for name in nj models_at_once decode_nj decode_batch_size num_splits num_nodes; do
   [[ "${!name}" =~ ^[1-9][0-9]*$ ]] || die "--${name} ${!name}: not a whole number" "use 1 or more"
 done
