@@ -54,7 +54,7 @@ def transcript_log_probs(
                 lengths.append(len(path))
             begun += len(states_of_tree)
         log_probs = _log_probs(prefix.llm, torch.cat(outputs), states, targets)
-        sums = iter([float(part.sum()) for part in log_probs.split(lengths)])
+        sums = iter(torch.stack([part.sum() for part in log_probs.split(lengths)]).tolist())
         for n in chunk:
             scores[n] = list(islice(sums, len(groups[n][1])))
     result: list[list[float]] = [[] for _ in transcripts]

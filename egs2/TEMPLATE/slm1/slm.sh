@@ -78,11 +78,11 @@ if [[ -f path.sh ]]; then . ./path.sh; else . "${template}/path.sh"; fi
 # shellcheck source=cmd.sh
 if [[ -f cmd.sh ]]; then . ./cmd.sh; else . "${template}/cmd.sh"; fi
 
-for name in limit ngpu; do
-  [[ "${!name}" =~ ^[0-9]+$ ]] || die "--${name} ${!name}: not a whole number" "use 0 or more"
-done
 for name in nj models_at_once decode_nj decode_batch_size num_splits num_nodes; do
   [[ "${!name}" =~ ^[1-9][0-9]*$ ]] || die "--${name} ${!name}: not a whole number" "use 1 or more"
+done
+for name in limit ngpu; do
+  [[ "${!name}" =~ ^[0-9]+$ ]] || die "--${name} ${!name}: not a whole number" "use 0 or more"
 done
 first=$(stage_number "${stage}")
 last=$(stage_number "${stop_stage}")

@@ -128,7 +128,12 @@ begin_step() {
 
 # step (as begin_step): run COMMAND if it has to run.
 step() {
-  local directory=$1 words=("$@") record started=${SECONDS}
+  if_not_done run_step "$@"
+}
+
+# if_not_done HOW (as begin_step): call HOW DIR RECORD COMMAND... if COMMAND has to run.
+if_not_done() {
+  local how=$1 directory=$2 words=("${@:2}") record
   while [[ "$1" != -- ]]; do
     shift
   done
@@ -136,9 +141,14 @@ step() {
   record=$(begin_step "${words[@]}")
   if [[ -n "${record}" ]]; then
     stage_idle=false
-    "$@"
-    finish_step "${directory}" "${started}" "${record}"
+    "${how}" "${directory}" "${record}" "$@"
   fi
+}
+
+run_step() { # run_step DIR RECORD COMMAND...
+  local started=${SECONDS}
+  "${@:3}"
+  finish_step "$1" "${started}" "$2"
 }
 
 finish_step() { # finish_step DIR SECONDS_AT_ITS_START RECORD
@@ -153,22 +163,17 @@ become_command=false
 # model_step (as step): a step of one model, whose COMMAND launches once. With --models_at_once it
 # runs at the end of the stage, beside those of other models.
 model_step() {
-  local directory=$1 words=("$@") record
   if ((models_at_once == 1)) || ${dry_run}; then
-    step "${words[@]}"
-    return
+    step "$@"
+  else
+    if_not_done let_step_wait "$@"
   fi
-  while [[ "$1" != -- ]]; do
-    shift
-  done
-  shift
-  record=$(begin_step "${words[@]}")
-  if [[ -n "${record}" ]]; then
-    stage_idle=false
-    [[ "$1" == launch_training ]] && stage_logs+=("$2") || stage_logs+=("$3") # after WRAPPER
-    local -n waits=waiting_$((++waiting))
-    waits=("${directory}" "${record}" "$@")
-  fi
+}
+
+let_step_wait() { # let_step_wait DIR RECORD COMMAND...
+  [[ "$3" == launch_training ]] && stage_logs+=("$4") || stage_logs+=("$5") # after WRAPPER
+  local -n waits=waiting_$((++waiting))
+  waits=("$@")
 }
 
 # Run the steps that wait. One that fails does not stop the others; the stage fails at the end.
