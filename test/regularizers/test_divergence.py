@@ -51,7 +51,8 @@ def test_batch_equals_the_mean_of_its_utterances(make_batch, one_of):
     for b, count in enumerate(frames):
         alone, own = value_and_gradient(one_of(batch, b), **settings)
         values.append(alone)
-        torch.testing.assert_close(gradient[b, :count] * 3, own[0], rtol=1e-4, atol=1e-6)
+        # Padding changes the order of float32's sums; components are a difference of near equals.
+        torch.testing.assert_close(gradient[b, :count] * 3, own[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(value, torch.stack(values).mean(), rtol=1e-5, atol=1e-6)
 
 
