@@ -35,6 +35,9 @@ def get_parser() -> argparse.ArgumentParser:
         "--methods_md", type=Path, help="page with all methods, docs/regularizers.md, likewise"
     )
     parser.add_argument(
+        "--methods_results_md", type=Path, help="RESULTS.md to put a section on all methods into"
+    )
+    parser.add_argument(
         "--images", type=Path, help="directory for the pictures of those two; docs/images beside"
     )
     return parser
@@ -52,7 +55,15 @@ def main() -> None:
         experiment, args.output, title, args.command, args.data_dir, args.split_record
     )
     print(written.table, end="")
-    publish(written, title, args.results_md, args.readme, args.images, args.methods_md)
+    publish(
+        written,
+        title,
+        args.results_md,
+        args.readme,
+        args.images,
+        args.methods_md,
+        args.methods_results_md,
+    )
 
 
 if __name__ == "__main__":

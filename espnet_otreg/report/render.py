@@ -116,7 +116,26 @@ def markdown(report: Report, title: str, images: Sequence[tuple[str, str]]) -> s
         "### Where the numbers come from",
         *_provenance(report),
         "### Missing or limited",
-        *([f"- {line}" for line in report.missing] or ["Nothing."]),
+        *_limits(report),
+    ]
+    return join_blocks(sections)
+
+
+def methods_markdown(report: Report, title: str) -> str:
+    """The section of RESULTS.md on all methods of an experiment, one line each.
+
+    Args:
+        report: its facts.
+        title: of the section.
+    """
+    sections = [
+        f"## {title}",
+        *_summary(report),
+        *_methods(report),
+        "### Where the numbers come from",
+        *_provenance(report),
+        "### Missing or limited",
+        *_limits(report),
     ]
     return join_blocks(sections)
 
@@ -202,6 +221,10 @@ def _comparison(report: Report) -> list[str]:
 def _methods(report: Report) -> list[str]:
     tables = [table.markdown() for table in method_tables(report)]
     return ["### Methods side by side", *tables] if tables else []
+
+
+def _limits(report: Report) -> list[str]:
+    return [f"- {line}" for line in report.missing] or ["Nothing."]
 
 
 def _fairness(report: Report) -> list[str]:

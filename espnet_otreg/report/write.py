@@ -14,7 +14,13 @@ from espnet_otreg.report.bars import draw_bars
 from espnet_otreg.report.collect import Report, collect, to_json
 from espnet_otreg.report.layout import Experiment, System, is_pretraining
 from espnet_otreg.report.methods import method_tables
-from espnet_otreg.report.render import headline, markdown, terminal, verdict_lines
+from espnet_otreg.report.render import (
+    headline,
+    markdown,
+    methods_markdown,
+    terminal,
+    verdict_lines,
+)
 from espnet_otreg.report.results_md import update_document, write_results
 from espnet_otreg.scoring.rows import Row
 
@@ -101,8 +107,12 @@ def publish(
     readme: Path | None,
     images: Path | None,
     methods: Path | None = None,
+    methods_results: Path | None = None,
 ) -> None:
     """Put a report into RESULTS.md and README.md, with copies of its pictures.
+
+    All methods side by side go to a page and to a section of RESULTS.md of their own, because they
+    may come from smaller test sets than the experiment's section.
 
     Args:
         written: the report.
@@ -111,6 +121,7 @@ def publish(
         readme: README.md, or None.
         images: directory of the copies; by default ``docs/images`` beside those files.
         methods: the page that shows all methods side by side, or None.
+        methods_results: RESULTS.md for the section on them, or None.
 
     Raises:
         UserError: if a marker in the README or that page has no end.
@@ -128,6 +139,9 @@ def publish(
     tables = [table.markdown() for table in method_tables(written.report)]
     if methods is not None and tables:
         _update(methods, written.report.name, "\n\n".join(tables))
+    if methods_results is not None and tables:
+        section = methods_markdown(written.report, f"{title}: all methods")
+        write_results(methods_results, f"{written.report.name}_methods", section)
 
 
 def _update(path: Path, name: str, content: str) -> None:

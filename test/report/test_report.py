@@ -17,7 +17,7 @@ from espnet_otreg.files import read_json, write_json
 from espnet_otreg.report.collect import collect
 from espnet_otreg.report.layout import System, find_experiment
 from espnet_otreg.report.render import compact, headline, markdown
-from espnet_otreg.report.results_md import rewrite_between_markers
+from espnet_otreg.report.results_md import rewrite_between_markers, write_results
 from espnet_otreg.report.write import publish, write_report
 from espnet_otreg.scoring.rows import load_row, macro_rate
 
@@ -128,8 +128,13 @@ def test_methods_stand_side_by_side_with_their_differences_and_the_cost_of_a_ste
     page = tmp_path / "regularizers.md"
     page.write_text("before\n<!-- results: mini -->\n<!-- end of results -->\nafter\n")
     written = write_report(find_experiment(directory), tmp_path / "r", "Preset mini", "./run.sh")
-    publish(written, "Preset mini", None, None, None, page)
+    results_md = tmp_path / "RESULTS.md"
+    write_results(results_md, "mini", "## Preset mini\n\nwhole sets")
+    publish(written, "Preset mini", None, None, None, page, results_md)
     assert "| OTReg, k-sparse |" in page.read_text() and page.read_text().endswith("after\n")
+    whole, methods = results_md.read_text().split("<!-- experiment: mini_methods -->")
+    assert "whole sets" in whole and "## Preset mini: all methods" in methods
+    assert "| OTReg, k-sparse |" in methods and "config sha256" in methods
 
 
 def test_languages_domains_and_synthetic_speech_are_kept_apart(

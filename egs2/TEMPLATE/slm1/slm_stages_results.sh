@@ -65,7 +65,8 @@ stage_report() {
     args+=(--results_md "${otreg_root}/RESULTS.md" --readme "${otreg_root}/README.md")
   fi
   if ${publish_methods}; then
-    args+=(--methods_md "${otreg_root}/docs/regularizers.md")
+    args+=(--methods_md "${otreg_root}/docs/regularizers.md"
+      --methods_results_md "${otreg_root}/RESULTS.md")
   fi
   step "${exp}/report" "${facts[@]}" --output "${exp}/report/results.md" \
     --output "${exp}/report/table.txt" -- launch train_cmd "${exp}/report/log/report.log" \
