@@ -68,7 +68,7 @@ class MultigrainedRegularizer:
         ({'token': 2, 'segment': 1, 'utterance': 1}, tensor([True]))
         """
         config, batch = self.config, batch.without_padding()
-        targets = make_targets(batch, config.anchor, config.anchor_mass, "token_id", 1.0, "uniform")
+        targets = make_targets(batch, config.anchor, config.anchor_mass, "token_id", "uniform")
         solution = sinkhorn(
             cosine_cost(batch.speech, targets.embeddings),
             batch.speech_mask,

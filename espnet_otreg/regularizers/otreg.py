@@ -30,9 +30,7 @@ class OTRegConfig(RegularizerConfig):
         anchor: add the anchor embedding as a target for silence.
         anchor_mass: its share of the mass, in (0, 1); None = that of one token; "voice_activity" =
             each utterance's own share of silent frames, by the CTC read-out (``voice_activity``).
-        deduplicate: "token_id" keeps each token once; "cosine" also drops a token whose embedding
-            is nearer than ``deduplicate_threshold`` to one kept before; "none" keeps all.
-        deduplicate_threshold: cosine, used by "cosine" only.
+        deduplicate: "token_id" keeps each token once; "none" keeps all.
         marginals: "uniform", or "norm" = in proportion to the norms of the embeddings (constants).
         source_relaxation: strength rho of the frames' marginal, in units of the cost; None = exact.
         gradient: of the plan: "implicit", "unrolled", or "envelope" (plan held constant).
@@ -52,8 +50,7 @@ class OTRegConfig(RegularizerConfig):
     sparsity: Literal["entropy", "impurity", "spread"] = "entropy"
     anchor: bool = True
     anchor_mass: float | Literal["voice_activity"] | None = None
-    deduplicate: Literal["token_id", "cosine", "none"] = "token_id"
-    deduplicate_threshold: float = 0.95
+    deduplicate: Literal["token_id", "none"] = "token_id"
     marginals: Literal["uniform", "norm"] = "uniform"
     source_relaxation: float | None = None
     gradient: Literal["implicit", "unrolled", "envelope"] = "implicit"
@@ -75,10 +72,6 @@ class OTRegConfig(RegularizerConfig):
             "anchor_mass": (
                 self.anchor_mass in (None, "voice_activity") or 0 < float(self.anchor_mass) < 1,
                 "a share between 0 and 1",
-            ),
-            "deduplicate_threshold": (
-                -1 <= self.deduplicate_threshold <= 1,
-                "a cosine between -1 and 1",
             ),
             "source_relaxation": (
                 self.source_relaxation is None or self.source_relaxation > 0,

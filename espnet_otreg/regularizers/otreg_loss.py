@@ -83,7 +83,6 @@ class OTRegularizer:
             config.anchor,
             self._anchor_mass(batch),
             config.deduplicate,
-            config.deduplicate_threshold,
             config.marginals,
         )
         cost = cosine_cost(batch.speech, targets.embeddings)

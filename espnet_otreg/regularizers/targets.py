@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from espnet_otreg.ot.costs import unit_vectors
 from espnet_otreg.regularizers.base import AlignmentBatch
 
 
@@ -50,22 +49,6 @@ def first_by_id(ids: Tensor, mask: Tensor) -> Tensor:
     return mask & ~same.tril(-1).any(-1)
 
 
-def first_by_cosine(embeddings: Tensor, mask: Tensor, threshold: float) -> Tensor:
-    """Mask (B, T) of the vectors whose cosine to every vector kept before is below a threshold.
-
-    >>> x = torch.tensor([[[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]])
-    >>> first_by_cosine(x, torch.ones(1, 3, dtype=torch.bool), 0.95)
-    tensor([[ True, False,  True]])
-    """
-    with torch.autocast(embeddings.device.type, enabled=False):
-        unit = unit_vectors(embeddings.float())
-        near = unit @ unit.mT >= threshold
-    kept = mask.clone()
-    for j in range(1, mask.shape[1]):
-        kept[:, j] &= ~(near[:, j, :j] & kept[:, :j]).any(-1)
-    return kept
-
-
 def norm_mass(embeddings: Tensor, mask: Tensor) -> Tensor:
     """Mass (B, N) in proportion to the norms of the masked vectors, held constant.
 
@@ -94,8 +77,7 @@ def make_targets(
     batch: AlignmentBatch,
     anchor: bool,
     anchor_mass: float | Tensor | None,
-    deduplicate: Literal["token_id", "cosine", "none"],
-    deduplicate_threshold: float,
+    deduplicate: Literal["token_id", "none"],
     marginals: Literal["uniform", "norm"],
 ) -> TargetSet:
     """Collect the targets of a batch; the arguments are the fields of ``OTRegConfig``, but that
@@ -111,10 +93,8 @@ def make_targets(
         ids = torch.cat([ids.new_full((count, 1), batch.anchor_id), ids], dim=1)
         mask = torch.cat([mask.new_ones(count, 1), mask], dim=1)
     ids = torch.where(mask, ids, -1)
-    if deduplicate != "none":
+    if deduplicate == "token_id":
         mask = first_by_id(ids, mask)
-    if deduplicate == "cosine":
-        mask = first_by_cosine(embeddings, mask, deduplicate_threshold)
     mass = norm_mass(embeddings, mask) if marginals == "norm" else uniform_mass(mask)
     if anchor and anchor_mass is not None:
         tokens = torch.cat([torch.zeros_like(mass[:, :1]), mass[:, 1:]], dim=1)

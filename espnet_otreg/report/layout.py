@@ -24,6 +24,8 @@ ARM_NAMES = {
     "otreg": "OTReg",
     "otreg_ctc": "OTReg + CTC",
     "otreg_sparse": "OTReg, k-sparse",
+    "otreg_impurity": "OTReg, impurity of rows",
+    "otreg_spread": "OTReg, spread of rows",
     "otreg_voice": "OTReg, voice activity",
     "ctc_divergence": "CTC + divergence",
     "monge_gap": "Monge gap",

@@ -128,7 +128,7 @@ def test_permuting_the_frames_permutes_the_gradient(make_batch):
     [
         {},
         {"anchor": False, "deduplicate": "none"},
-        {"anchor_mass": 0.4, "marginals": "norm", "deduplicate": "cosine"},
+        {"anchor_mass": 0.4, "marginals": "norm"},
         {"anchor_mass": "voice_activity"},
         {"source_relaxation": 0.2, "anchor": False},
         {"gradient": "unrolled"},

@@ -90,7 +90,6 @@ def test_mistakes_can_be_collected_with_those_of_other_sections():
         ({"anchor_mass": "voice"}, r"expected float \| 'voice_activity' \| None, found 'voice'"),
         ({"anchor_mass": "voice_activity", "anchor": False}, "anchor_mass: has no meaning"),
         ({"anchor_mass": 0.3, "anchor": False}, "anchor_mass: has no meaning"),
-        ({"deduplicate_threshold": 2.0}, "deduplicate_threshold"),
         ({"source_relaxation": 0.0}, "source_relaxation"),
         ({"gradient": "envelope"}, "sparsity term"),
         ({"plan": "sparse", "source_relaxation": 1.0}, "no meaning with 'plan: sparse'"),

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from espnet_otreg.regularizers.targets import first_by_cosine, first_by_id, make_targets, norm_mass
+from espnet_otreg.regularizers.targets import first_by_id, make_targets, norm_mass
 
 
 def targets_of(batch, anchor=True, anchor_mass=None, deduplicate="token_id", marginals="uniform"):
-    return make_targets(batch, anchor, anchor_mass, deduplicate, 0.95, marginals)
+    return make_targets(batch, anchor, anchor_mass, deduplicate, marginals)
 
 
 def test_each_token_once_the_anchor_first(make_batch):
@@ -22,14 +22,6 @@ def test_without_anchor_or_deduplication(make_batch):
     targets = targets_of(make_batch([[3, 5, 3]], [6]), anchor=False, deduplicate="none")
     assert targets.ids.tolist() == [[3, 5, 3]] and targets.mask.all()
     assert targets.token_mask is targets.mask
-
-
-def test_cosine_merge_is_greedy_and_ignores_padding():
-    near = torch.tensor([1.0, 0.1])
-    vectors = torch.stack([torch.tensor([1.0, 0.0]), near, 9 * near, torch.tensor([0.0, 1.0])])
-    mask = torch.tensor([[True] * 4, [False, True, True, True]])
-    kept = first_by_cosine(vectors.expand(2, 4, 2), mask, 0.95)
-    assert kept.int().tolist() == [[1, 0, 0, 1], [0, 1, 0, 1]]
 
 
 def test_an_id_seen_only_in_padding_does_not_count():
