@@ -68,7 +68,7 @@ def test_dry_run_prints_the_lines_of_sbatch(tmp_path: Path) -> None:
     wrapped = [line for line in lines if re.match(r"(slurm\.pl|python -m espnet2\.bin\.l)", line)]
     submitted = [line for line in lines if line.startswith("# sbatch ")]
     assert len(submitted) == len(wrapped) == 4  # stats and three trainings
-    training = [line for line in submitted if "/sft_s1/q/train.log/" in line]
+    training = [line for line in submitted if "/sft_s1/train.log.q/" in line]
     assert len(training) == 1
     for option in ("--partition gpu --gres=gpu:2", "--nodes 3", "--mem 32G", "--cpus-per-task 2"):
         assert f" {option} " in training[0]

@@ -137,7 +137,7 @@ def test_a_job_that_someone_must_release_says_so(
 def test_a_preempted_job_runs_again_and_old_files_do_not_count(
     tmp_path: Path, cluster: Cluster, start_slurm_pl: Start
 ) -> None:
-    left = tmp_path / "q/a.log/0.status"
+    left = tmp_path / "a.log.q/0.status"
     left.parent.mkdir(parents=True)
     left.write_text("0\n")
     # All processors of both nodes. The first run ends well when it is told to end.

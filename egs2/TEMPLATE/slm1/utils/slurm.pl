@@ -57,14 +57,15 @@ def main(arguments: Sequence[str]) -> None:
 class Submission:
     """The jobs of one command line as one Slurm job or job array.
 
-    What they need and what they leave lies in ``q/NAME_OF_THE_LOG/`` beside the log.
+    What they need and what they leave lies in ``NAME_OF_THE_LOG.q/`` beside the log. No other
+    submission shares a part of that folder, since it would lose it when the first one is done.
     """
 
     def __init__(self, request: Request) -> None:
         self.jobs = {job.number or 0: job for job in request.jobs}
         self.is_array = request.job_name is not None
         log = Path(request.log_pattern().replace("*", "all")).absolute()
-        self.directory = log.parent / "q" / log.name
+        self.directory = log.with_name(f"{log.name}.q")
         self.job_id = ""
         self.parent = os.getppid()
         self.states: dict[int, State] = {}
@@ -190,8 +191,6 @@ class Submission:
     def remove_files(self) -> None:
         """Leave nothing but the logs."""
         shutil.rmtree(self.directory)
-        if not any(self.directory.parent.iterdir()):
-            self.directory.parent.rmdir()
 
 
 def settings(job: Job) -> str:
