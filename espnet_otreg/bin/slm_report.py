@@ -47,7 +47,7 @@ def main() -> None:
     """Write the report and print its table."""
     args = get_parser().parse_args()
     from espnet_otreg.report.layout import find_experiment
-    from espnet_otreg.report.write import publish, write_report
+    from espnet_otreg.report.write import Documents, publish, write_report
 
     experiment = find_experiment(args.exp, args.arms, args.seeds, args.modes, args.pretrainings)
     title = args.title or f"Preset {args.exp.name}"
@@ -55,15 +55,10 @@ def main() -> None:
         experiment, args.output, title, args.command, args.data_dir, args.split_record
     )
     print(written.table, end="")
-    publish(
-        written,
-        title,
-        args.results_md,
-        args.readme,
-        args.images,
-        args.methods_md,
-        args.methods_results_md,
+    documents = Documents(
+        args.results_md, args.readme, args.methods_md, args.methods_results_md, args.images
     )
+    publish(written, title, documents)
 
 
 if __name__ == "__main__":

@@ -113,10 +113,7 @@ def markdown(report: Report, title: str, images: Sequence[tuple[str, str]]) -> s
         *_methods(report),
         "### Speech and text embeddings",
         *_alignment(report),
-        "### Where the numbers come from",
-        *_provenance(report),
-        "### Missing or limited",
-        *_limits(report),
+        *_origin(report),
     ]
     return join_blocks(sections)
 
@@ -132,10 +129,7 @@ def methods_markdown(report: Report, title: str) -> str:
         f"## {title}",
         *_summary(report),
         *_methods(report),
-        "### Where the numbers come from",
-        *_provenance(report),
-        "### Missing or limited",
-        *_limits(report),
+        *_origin(report),
     ]
     return join_blocks(sections)
 
@@ -253,6 +247,16 @@ def _alignment(report: Report) -> list[str]:
     if "control" in by_arm and "otreg" in by_arm:
         parts += [f"- {line}" for line in gap_sentences(by_arm["control"], by_arm["otreg"])]
     return [*parts, *NOTES]
+
+
+def _origin(report: Report) -> list[str]:
+    """What a reader needs to repeat the numbers, and to distrust them."""
+    return [
+        "### Where the numbers come from",
+        *_provenance(report),
+        "### Missing or limited",
+        *_limits(report),
+    ]
 
 
 def _names(report: Report, role: str) -> str:

@@ -100,16 +100,27 @@ def _copy(source: Path, target: Path) -> Path:
     return target
 
 
-def publish(
-    written: Written,
-    title: str,
-    results_md: Path | None,
-    readme: Path | None,
-    images: Path | None,
-    methods: Path | None = None,
-    methods_results: Path | None = None,
-) -> None:
-    """Put a report into RESULTS.md and README.md, with copies of its pictures.
+@dataclass(frozen=True)
+class Documents:
+    """Where a report is published; what is None is left out.
+
+    Attributes:
+        results_md: RESULTS.md, for the section on the experiment.
+        readme: README.md.
+        methods_md: the page that shows all methods side by side.
+        methods_results_md: RESULTS.md, for the section on all methods.
+        images: directory of the pictures; None: ``docs/images`` beside RESULTS.md and README.md.
+    """
+
+    results_md: Path | None = None
+    readme: Path | None = None
+    methods_md: Path | None = None
+    methods_results_md: Path | None = None
+    images: Path | None = None
+
+
+def publish(written: Written, title: str, documents: Documents) -> None:
+    """Put a report into documents, with copies of its pictures.
 
     All methods side by side go to a page and to a section of RESULTS.md of their own, because they
     may come from smaller test sets than the experiment's section.
@@ -117,31 +128,27 @@ def publish(
     Args:
         written: the report.
         title: of its section.
-        results_md: RESULTS.md, or None.
-        readme: README.md, or None.
-        images: directory of the copies; by default ``docs/images`` beside those files.
-        methods: the page that shows all methods side by side, or None.
-        methods_results: RESULTS.md for the section on them, or None.
+        documents: which, and where.
 
     Raises:
-        UserError: if a marker in the README or that page has no end.
+        UserError: if a marker in the README or in the page on all methods has no end.
     """
-    for path in (results_md, readme):
+    for path in (documents.results_md, documents.readme):
         if path is None:
             continue
-        directory = images or path.parent / "docs" / "images"
+        directory = documents.images or path.parent / "docs" / "images"
         copies = [(text, _copy(file, directory / file.name)) for text, file in written.images]
         relative = [(text, os.path.relpath(copy, path.parent)) for text, copy in copies]
-        if path == results_md:
+        if path == documents.results_md:
             write_results(path, written.report.name, markdown(written.report, title, relative))
         else:
             _update(path, written.report.name, readme_section(written.report, relative))
     tables = [table.markdown() for table in method_tables(written.report)]
-    if methods is not None and tables:
-        _update(methods, written.report.name, "\n\n".join(tables))
-    if methods_results is not None and tables:
+    if documents.methods_md is not None and tables:
+        _update(documents.methods_md, written.report.name, "\n\n".join(tables))
+    if documents.methods_results_md is not None and tables:
         section = methods_markdown(written.report, f"{title}: all methods")
-        write_results(methods_results, f"{written.report.name}_methods", section)
+        write_results(documents.methods_results_md, f"{written.report.name}_methods", section)
 
 
 def _update(path: Path, name: str, content: str) -> None:

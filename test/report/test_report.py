@@ -18,7 +18,7 @@ from espnet_otreg.report.collect import collect
 from espnet_otreg.report.layout import System, find_experiment
 from espnet_otreg.report.render import compact, headline, markdown
 from espnet_otreg.report.results_md import rewrite_between_markers, write_results
-from espnet_otreg.report.write import publish, write_report
+from espnet_otreg.report.write import Documents, publish, write_report
 from espnet_otreg.scoring.rows import load_row, macro_rate
 
 MakeExperiment = Callable[..., Path]
@@ -130,7 +130,7 @@ def test_methods_stand_side_by_side_with_their_differences_and_the_cost_of_a_ste
     written = write_report(find_experiment(directory), tmp_path / "r", "Preset mini", "./run.sh")
     results_md = tmp_path / "RESULTS.md"
     write_results(results_md, "mini", "## Preset mini\n\nwhole sets")
-    publish(written, "Preset mini", None, None, None, page, results_md)
+    publish(written, "Preset mini", Documents(methods_md=page, methods_results_md=results_md))
     assert "| OTReg, k-sparse |" in page.read_text() and page.read_text().endswith("after\n")
     whole, methods = results_md.read_text().split("<!-- experiment: mini_methods -->")
     assert "whole sets" in whole and "## Preset mini: all methods" in methods
@@ -263,7 +263,7 @@ def test_results_of_several_experiments_share_a_file(
     for name in ("pretrained", "mini", "mini"):
         directory = directory.rename(directory.with_name(name))
         written = write_report(find_experiment(directory), directory / "report", name, "./run.sh")
-        publish(written, f"Preset {name}", results, readme, None)
+        publish(written, f"Preset {name}", Documents(results, readme))
         assert ("old" in readme.read_text()) == (name == "pretrained")
     text = results.read_text(encoding="utf-8")
     assert re.findall("^## .*", text, re.M) == ["## Preset mini", "## Preset pretrained"]
