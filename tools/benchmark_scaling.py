@@ -46,7 +46,9 @@ def write_llm(source: Path, target: Path, width: int, layers: int) -> None:
     """An LLM of random weights in the layout and with the tokenizer of another one."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.safetensors"))
     config = AutoConfig.from_pretrained(source)
     heads = width // config.head_dim
@@ -108,15 +110,18 @@ def run_point(directory: Path, point: tuple[int, int, int], steps: int) -> Point
 
 
 def fit(points: list[Point], key: str, by: str, fixed: list[float]) -> tuple[np.ndarray, float]:
-    """Least squares of ``key`` less ``fixed`` over 1 and ``by``, and its largest error, as a part
-    of the measured value."""
+    """Coefficients of 1 and ``by`` that, plus ``fixed``, come near ``key``, and the largest error.
+
+    Errors are parts of the measured value: of points that lie orders of magnitude apart, the
+    largest alone would decide otherwise.
+    """
     import numpy as np
 
-    columns = np.array([[1.0, point[by]] for point in points])
     measured = np.array([point[key] for point in points])
-    coefficients, *_ = np.linalg.lstsq(columns, measured - fixed, rcond=None)
-    error = np.abs(columns @ coefficients + fixed - measured) / measured
-    return coefficients, float(error.max())
+    columns = np.array([[1.0, point[by]] for point in points]) / measured[:, None]
+    wanted = 1 - np.array(fixed) / measured
+    coefficients, *_ = np.linalg.lstsq(columns, wanted, rcond=None)
+    return coefficients, float(np.abs(columns @ coefficients - wanted).max())
 
 
 def weights(point: Point) -> float:
@@ -189,6 +194,7 @@ def main() -> None:
     points: list[Point] = []
     for index in range(len(POINTS)):
         # Each in its own process, whose peak is its own.
+        print(f"point {index + 1} of {len(POINTS)}", file=sys.stderr, flush=True)
         command = [sys.executable, *sys.argv, "--point", str(index)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         points.append(json.loads(done.stdout.splitlines()[-1]))
