@@ -10,7 +10,7 @@ from typing import Any
 from espnet_otreg.errors import UserError
 from espnet_otreg.report.alignment_results import ArmAnalysis, read_analyses
 from espnet_otreg.report.environment import environment
-from espnet_otreg.report.layout import TEST_SETS, Experiment, System
+from espnet_otreg.report.layout import TEST_SETS, Experiment, System, is_sft
 from espnet_otreg.report.provenance import configuration_differences, split_facts, training_runs
 from espnet_otreg.report.selection import Selection, select
 from espnet_otreg.scoring.compare import Comparison, compare
@@ -23,14 +23,15 @@ PRIMARY = ("control", "otreg")
 
 def pairs_of(arms: Sequence[str], pretrainings: Sequence[str] = ()) -> list[tuple[str, str]]:
     """Comparisons of interest, the primary one first, then every other arm with its control, and
-    every other pretraining with the one that is used.
+    every other SFT and pretraining with the one that is used.
 
-    >>> pairs_of(["sft", "control", "otreg", "otreg_ctc"], ["pretrain", "pretrain_b"])[1:]
-    [('control', 'otreg_ctc'), ('sft', 'control'), ('pretrain', 'pretrain_b')]
+    >>> pairs_of(["sft", "control", "otreg", "otreg_ctc", "sft_b"], ["pretrain", "pretrain_b"])[1:]
+    [('control', 'otreg_ctc'), ('sft', 'control'), ('sft', 'sft_b'), ('pretrain', 'pretrain_b')]
     """
-    others = [("control", arm) for arm in arms if arm not in ("sft", *PRIMARY)]
+    others = [("control", arm) for arm in arms if not is_sft(arm) and arm not in PRIMARY]
+    trained = [("sft", arm) for arm in arms if is_sft(arm) and arm != "sft"]
     pretrained = [(pretrainings[0], other) for other in pretrainings[1:]]
-    return [PRIMARY, *others, ("sft", "control"), *pretrained]
+    return [PRIMARY, *others, ("sft", "control"), *trained, *pretrained]
 
 
 @dataclass(frozen=True)

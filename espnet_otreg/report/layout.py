@@ -20,6 +20,7 @@ ARM_NAMES = {
     "pretrain_divergence": "pretrained, CTC + divergence",
     "pretrain_unpaired": "pretrained, unpaired speech and text",
     "sft": "SFT",
+    "sft_similarity": "SFT, compression by similarity",
     "control": "control",
     "otreg": "OTReg",
     "otreg_ctc": "OTReg + CTC",
@@ -55,6 +56,15 @@ def is_pretraining(arm: str) -> bool:
     (True, False)
     """
     return arm.startswith("pretrain")
+
+
+def is_sft(arm: str) -> bool:
+    """Whether a training run of that name is one of stage 8, which goes on from the projector.
+
+    >>> is_sft("sft_similarity"), is_sft("control")
+    (True, False)
+    """
+    return arm == "sft" or arm.startswith("sft_")
 
 
 def mode_name(mode: str) -> str:

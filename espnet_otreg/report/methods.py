@@ -8,7 +8,7 @@ from typing import Any
 from espnet_otreg.report.alignment_results import MEASURES as ALIGNMENT
 from espnet_otreg.report.alignment_results import ArmAnalysis
 from espnet_otreg.report.collect import Report
-from espnet_otreg.report.layout import System, arm_name, is_pretraining, mode_name
+from espnet_otreg.report.layout import System, arm_name, is_pretraining, is_sft, mode_name
 from espnet_otreg.scoring.compare import SIGNIFICANT, Comparison, macro_label
 from espnet_otreg.scoring.results import ABSENT
 from espnet_otreg.scoring.rows import Measure, Row, macro_rate
@@ -23,23 +23,28 @@ _ALIGNMENT = ("gap_cosine", "retrieval_transport")
 
 
 def method_tables(report: Report) -> list[Table]:
-    """Tables with a line for each method: one for each way of decoding, one of the pretrainings,
-    one of alignment and cost; none where there is nothing beside OTReg and its control."""
-    arms = list(dict.fromkeys(s.arm for s in report.rows if s.mode and s.arm != "sft"))
-    pretrainings = [arm for arm in arms if is_pretraining(arm)]
-    arms = [arm for arm in arms if not is_pretraining(arm)]
+    """Tables with a line for each method: one for each way of decoding, one of alignment and cost,
+    then those of other ways of SFT and of pretraining; none where there is nothing beside OTReg
+    and its control."""
+    everything = dict.fromkeys(system.arm for system in report.rows if system.mode)
+    pretrainings = list(filter(is_pretraining, everything))
+    sft = sorted(filter(is_sft, everything))  # the one that is used comes first
+    arms = [arm for arm in everything if arm not in (*pretrainings, *sft)]
     modes = dict.fromkeys(system.mode for system in report.rows if not system.is_floor)
     tables = []
     if "control" in arms and len(arms) > 2:
-        tables += [_rates(report, "control", arms, mode) for mode in modes if mode]
+        tables += [_rates(report, "Methods", arms, mode) for mode in modes if mode]
         tables.append(_alignment_and_cost(report, arms))
+    if "sft" in sft and len(sft) > 1:
+        tables += [_rates(report, "Ways of SFT", sft, mode) for mode in modes if mode]
     if len(pretrainings) > 1:
-        tables.append(_rates(report, pretrainings[0], pretrainings, "ctc"))
+        tables.append(_rates(report, "Pretrainings", pretrainings, "ctc"))
     return tables
 
 
-def _rates(report: Report, baseline: str, arms: Sequence[str], mode: str) -> Table:
+def _rates(report: Report, kind: str, arms: Sequence[str], mode: str) -> Table:
     """Macro error rates of every arm and their paired differences from the baseline's."""
+    baseline = "control" if "control" in arms else arms[0]
     lines = []
     for arm in arms:
         row = report.rows.get(System(arm, mode))
@@ -54,7 +59,7 @@ def _rates(report: Report, baseline: str, arms: Sequence[str], mode: str) -> Tab
         "below zero the method is better. A star: p below 0.05, on in-domain WER after Holm's "
         "adjustment over all its test sets."
     )
-    title = f"Methods, {mode_name(mode)}, macro over languages (%)"
+    title = f"{kind}, {mode_name(mode)}, macro over languages (%)"
     return Table(title, ("method", *header), tuple(lines), (note,))
 
 

@@ -113,7 +113,7 @@ def test_changes_are_named_and_never_mixed(recipe: TinyRecipe) -> None:
     assert "exp/tiny/sft_s1 was made anew" in after.stderr
 
 
-def test_arms_that_differ_in_more_than_regularizers_are_refused(recipe: TinyRecipe) -> None:
+def test_arms_that_differ_in_more_than_they_may_are_refused(recipe: TinyRecipe) -> None:
     config = recipe.directory / "conf/tiny/otreg.yaml"
     before = config.read_text()
     config.write_text(before.replace("max_epoch: 4", "max_epoch: 9"))
@@ -121,6 +121,12 @@ def test_arms_that_differ_in_more_than_regularizers_are_refused(recipe: TinyReci
     config.write_text(before)
     assert refused.returncode == 1
     assert "otreg.yaml: differs from conf/tiny/control.yaml in max_epoch" in refused.stderr
+    other = config.with_name("sft_similarity.yaml")
+    other.write_text(config.with_name("sft.yaml").read_text() + "grad_clip: 3.0\n")
+    refused = recipe.run("--stage", "train_sft", "--stop_stage", "train_sft", "--arms", other.stem)
+    other.unlink()
+    assert refused.returncode == 1
+    assert "differs from conf/tiny/sft.yaml in grad_clip" in refused.stderr
 
 
 def test_dry_run_of_everything_prints_commands_and_makes_nothing(tmp_path: Path) -> None:
@@ -129,9 +135,10 @@ def test_dry_run_of_everything_prints_commands_and_makes_nothing(tmp_path: Path)
     recipe = TinyRecipe(tmp_path / "slm1", tmp_path / "whisper", tmp_path / "llm")
     conf = recipe.directory / "conf/tiny"
     (conf / "pretrain_unpaired.yaml").write_bytes((conf / "pretrain.yaml").read_bytes())
+    (conf / "sft_similarity.yaml").write_bytes((conf / "sft.yaml").read_bytes())
     before = sorted(recipe.directory.rglob("*"))
     done = succeed(
-        recipe, "--dry_run", "--seeds", "1 2", "--arms", "sft control otreg", "--full",
+        recipe, "--dry_run", "--seeds", "1 2", "--arms", "sft_similarity control otreg", "--full",
         "--pretrainings", "pretrain pretrain_unpaired", "--ngpu", "2", "--num_splits", "3",
     )  # fmt: skip
     assert sorted(recipe.directory.rglob("*")) == before
@@ -142,14 +149,17 @@ def test_dry_run_of_everything_prints_commands_and_makes_nothing(tmp_path: Path)
         "slm_analyze", "slm_report", "slm_pack", "whisper_baseline", "unpair_text",
     }  # fmt: skip
     trainings = [line for line in commands if "espnet2.bin.launch" in line]
-    assert len(trainings) == 2 * len(("pretrain", "pretrain_unpaired", "sft", "control", "otreg"))
+    names = re.findall("--output_dir exp/tiny/(.*?)_s[12] ", "\n".join(trainings))
+    assert names[::2] == names[1::2] == [
+        "pretrain", "pretrain_unpaired", "sft", "sft_similarity", "control", "otreg",
+    ]  # fmt: skip
     for line in trainings:
         unpaired = "--output_dir exp/tiny/pretrain_unpaired_s" in line
         parts = "exp/tiny/unpaired/parts" if unpaired else "exp/tiny/parts"
         assert f"{parts}/text,text,text" in line and f"{parts}/text_shape" in line
         assert "--multiple_iterator true" in line
         assert ("--init_param exp/tiny/pretrain_s" in line) == (
-            "--output_dir exp/tiny/sft_s" in line
+            "--output_dir exp/tiny/sft_" in line
         )
     assert all("--cmd run.pl" in line for line in trainings)
     assert "exp/tiny/otreg_s2" in done.stdout

@@ -97,6 +97,23 @@ def test_pretrainings_are_compared_with_the_one_that_is_used(
     assert {run["arm"] for run in results["training_runs"]} >= {pair["a"], pair["b"]}
 
 
+def test_ways_of_sft_are_compared_with_the_one_that_is_used(
+    make_experiment: MakeExperiment,
+) -> None:
+    directory = make_experiment()
+    for seed in (1, 2):
+        shutil.copytree(directory / f"control_s{seed}", directory / f"sft_similarity_s{seed}")
+    text, results = _report(directory)
+    name = "SFT, compression by similarity"
+    assert {c["a"] for c in results["secondary"] if c["b"] == name} == {"SFT"}
+    [control] = [c for c in results["secondary"] if (c["b"], c["mode"]) == ("control", "llm")]
+    table = _table(text, "Ways of SFT, LLM, macro over languages (%)")
+    assert list(table) == ["SFT", name] and table["SFT"][1::2] == ["-"] * 3
+    found = control["differences"][0]  # the same scores beside the same
+    assert table[name][3].startswith(f"{found['b'] - found['a']:+.1f} (")
+    assert "Methods, LLM" not in text  # it is none of those that go on from SFT
+
+
 def test_methods_stand_side_by_side_with_their_differences_and_the_cost_of_a_step(
     make_experiment: MakeExperiment, tmp_path: Path
 ) -> None:

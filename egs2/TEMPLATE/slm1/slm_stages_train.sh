@@ -63,11 +63,20 @@ stage_pretrain() {
   done
 }
 
-# Train projector and LLM on transcripts, from the pretrained projector.
+# Train projector and LLM on transcripts, from the pretrained projector; arms named sft_* are other
+# ways of doing so, which differ in how the speech is compressed for the LLM.
 stage_train_sft() {
-  local seed
-  for seed in "${seed_list[@]}"; do
-    train sft "${seed}" "$(best_of "${exp}/${pretraining_list[0]}_s${seed}")" "${sft_args}"
+  local seed arm names=(sft)
+  for arm in "${arm_list[@]}"; do
+    [[ "${arm}" == sft_* ]] || continue
+    run python -m espnet_otreg.bin.stage compare "${conf}/sft.yaml" "${conf}/${arm}.yaml" \
+      --but compression_conf
+    names+=("${arm}")
+  done
+  for arm in "${names[@]}"; do
+    for seed in "${seed_list[@]}"; do
+      train "${arm}" "${seed}" "$(best_of "${exp}/${pretraining_list[0]}_s${seed}")" "${sft_args}"
+    done
   done
 }
 
@@ -75,7 +84,7 @@ stage_train_sft() {
 stage_train_arms() {
   local seed arm
   for arm in "${arm_list[@]}"; do
-    [[ "${arm}" != sft ]] || continue
+    [[ "${arm}" != sft && "${arm}" != sft_* ]] || continue
     if [[ "${arm}" != control ]]; then
       run python -m espnet_otreg.bin.stage compare "${conf}/control.yaml" "${conf}/${arm}.yaml" \
         --but regularizers
