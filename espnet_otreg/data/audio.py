@@ -48,7 +48,8 @@ def _read_with_av(path: Path, container_format: str | None) -> tuple[Samples, in
 
     try:
         with av.open(str(path), format=container_format) as container:
-            stream = container.streams.audio[0]
+            # A stream of an unknown coding has no context, and would fail by an AttributeError.
+            stream = [s for s in container.streams.audio if s.codec_context is not None][0]
             rate, channels = stream.rate, stream.channels
             resampler = av.AudioResampler(format="flt", layout=stream.layout, rate=rate)
             chunks = [

@@ -32,6 +32,10 @@ def spoil(kind: str, path: Path) -> None:
         path.write_bytes(path.read_bytes()[:4000])
     elif kind == "only a header":
         path.write_bytes(path.read_bytes()[:20])
+    elif kind == "unknown coding":
+        content = bytearray(path.read_bytes())
+        content[20:22] = b"\0\0"  # the format tag; 0 stands for none
+        path.write_bytes(content)
     elif kind == "text":
         path.write_text("this is no audio at all\n" * 20)
 
@@ -50,6 +54,7 @@ def format_data(data: Path, output: Path, *options: object, **limits: int | None
         ("stereo", "2 channels, not one"),
         ("truncated", "the audio file is truncated"),
         ("only a header", "truncated"),
+        ("unknown coding", "not an audio file that can be decoded"),
         ("text", "not an audio file that can be decoded"),
     ],
 )
