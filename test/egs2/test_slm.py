@@ -215,11 +215,14 @@ def test_presets_hold_one_training_for_all_arms() -> None:
     for control in presets:
         pretrain = control.with_stem("pretrain")
         pretrainings = set(control.parent.glob("pretrain*.yaml"))
+        ways_of_sft = set(control.parent.glob("sft_*.yaml"))
         stages = {"control", "llm", "sft"}
-        configs = set(control.parent.glob("*.yaml")) - pretrainings
+        configs = set(control.parent.glob("*.yaml")) - pretrainings - ways_of_sft
         arms = [path for path in configs if path.stem not in stages]
         assert {"otreg", "otreg_ctc"} <= {path.stem for path in arms}
         for arm in arms:
             require_equal(control, arm, "regularizers")
         for other in pretrainings:
             require_equal(pretrain, other, "regularizers")
+        for other in ways_of_sft:
+            require_equal(control.with_stem("sft"), other, "compression_conf")
