@@ -26,7 +26,7 @@ WORDS = {
     "unicode": "Ünï/\u202e\U0001f600\n",
     "long": "x" * 5000,
 }
-NUMBERS_NOBODY_MEANS = ("empty", "nan", "inf", "huge", "word", "unicode", "long")
+NO_NUMBERS = ("empty", "nan", "inf", "word", "unicode", "long")
 
 # What a function can be given.
 VALUES = {
