@@ -12,6 +12,7 @@ from espnet_otreg.data.audio import audio_seconds, read_mono
 from espnet_otreg.data.kaldi_dir import Row, scan_table
 from espnet_otreg.data.languages import ISO_639_1
 from espnet_otreg.errors import UserError, sentence_for
+from espnet_otreg.utf8 import visible
 
 REQUIRED = ("wav.scp", "text", "utt2lang")
 OPTIONAL = ("text.raw", "utt2spk", "utt2domain", "utt2dur", "utt2num_samples")
@@ -54,14 +55,15 @@ class DataErrors(UserError):
 
 def _key_errors(path: Path, rows: list[Row], reference: Path, keys: set[str]) -> list[str]:
     errors = [
-        f"{path}:{row.line}: '{row.key}' is not in {reference.name}; "
+        f"{path}:{row.line}: '{visible(row.key)}' is not in {reference.name}; "
         "remove the line or add it there"
         for row in rows
         if row.key not in keys
     ]
     absent = sorted(keys - {row.key for row in rows})
     errors += [
-        f"{path}: '{key}' of {reference.name} is missing; add a line for it" for key in absent
+        f"{path}: '{visible(key)}' of {reference.name} is missing; add a line for it"
+        for key in absent
     ]
     return errors
 
@@ -73,7 +75,7 @@ def _wav_errors(path: Path, row: Row, checks: AudioChecks) -> list[str]:
     if row.value.endswith("|"):
         return [f"{where} is a command; write the path of an audio file instead"]
     if not Path(row.value).is_file():
-        return [f"{where}: the file {row.value} does not exist; check the path"]
+        return [f"{where}: the file {visible(row.value)} does not exist; check the path"]
     try:
         if checks.decode:
             read_mono(row.value, None, checks.mix_channels)
@@ -142,7 +144,7 @@ def validate_data(directory: str | Path, checks: AudioChecks = NO_AUDIO_CHECKS) 
                 errors += _wav_errors(path, row, checks)
                 if _BAD_ID.search(row.key):
                     errors.append(
-                        f"{path}:{row.line}: bad utterance id '{row.key}'; "
+                        f"{path}:{row.line}: bad utterance id '{visible(row.key)}'; "
                         "use only letters, digits, '_', '-' and '.'"
                     )
     return errors
