@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espnet_otreg.data.audio import CONVERSIONS
-from espnet_otreg.data.audio.options import AudioOptions
+from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
 from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.errors import UserError, sentence_for
 
@@ -43,7 +43,7 @@ def refuse_too_long(samples: int, longest: int, where: str) -> None:
 def read_waveform(
     recording: Recording | str | Path,
     utterance: str,
-    options: AudioOptions = AudioOptions(),
+    options: AudioOptions = DEFAULT_AUDIO,
     longest: int = sys.maxsize,
 ) -> NDArray[np.float32]:
     """The samples of an utterance, (N,) at 16 kHz.
@@ -85,7 +85,7 @@ class SoundTable(Mapping[str, NDArray[np.float32]]):
     def __init__(
         self,
         path: str | Path,
-        options: AudioOptions = AudioOptions(),
+        options: AudioOptions = DEFAULT_AUDIO,
         longest: int = sys.maxsize,
     ) -> None:
         self._recordings = read_recordings(path)

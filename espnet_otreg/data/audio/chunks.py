@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from espnet_otreg.data.audio.decoded import damaged, truncated
@@ -163,15 +162,11 @@ def measure(
         return _to_the_end(content, chunk, block, is_whole, name)
     end = chunk.start + chunk.size
     padded = end + (-end % layout.padding if layout else 0)
-    chains: list[Callable[[], bool]] = [lambda: not content[end:].strip(b"\0")]
-    if layout is not None:
-        chains += [lambda: _is_chain(content, place, layout) for place in {end, padded}]
-    if chunk.size and any(fits() for fits in chains):
+    is_followed = layout is not None and any(
+        _is_chain(content, place, layout) for place in (end, padded)
+    )
+    if is_followed or (chunk.size and _says_nothing(content[padded:], rate_bytes)):
         return Extent(chunk.size, True)
-    if chunk.size and _says_nothing(content[padded:], rate_bytes):
-        return Extent(chunk.size, True)
-    if not chunk.size and layout is not None and _is_chain(content, end, layout):
-        return Extent(0, True)
     return _to_the_end(content, chunk, block, False, name)
 
 

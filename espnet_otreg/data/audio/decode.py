@@ -152,7 +152,7 @@ def _decode_ogg(source: Source) -> Decoded:
 def _decode_other(source: Source) -> Decoded:
     content, name = source.content, source.name
     declared = True
-    formats = _OTHERS
+    formats: tuple[str, ...] = _OTHERS
     if is_mp4(content):
         check_mp4(content, name)
         formats = ("mov,mp4,m4a,3gp,3g2,mj2",)

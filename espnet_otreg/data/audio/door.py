@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -181,7 +180,7 @@ def speech_samples(
 
 def _sampling_rate(audio: Mapping[str, Any], where: str) -> int:
     found = audio.get("sampling_rate")
-    if isinstance(found, bool) or not isinstance(found, Real) or not 0 < found < float("inf"):
+    if isinstance(found, bool) or not isinstance(found, (int, float, np.integer, np.floating)) or not 0 < found < float("inf"):
         raise UserError(f"sampling_rate is {found!r}", where, "give it in hertz")
     if found != int(found):
         raise UserError(f"sampling_rate is {found!r}", where, "give whole hertz")
@@ -198,7 +197,7 @@ def _from_mapping(
             mend="give array and sampling_rate, or bytes, or path",
         )
     if content is None:
-        return read_mono(path, rate, mix_channels, resample)
+        return read_mono(str(path), rate, mix_channels, resample)
     source = read_source(content)
     if isinstance(path, str):
         suffix = "." + path.rpartition(".")[2].lower() if "." in path else ""

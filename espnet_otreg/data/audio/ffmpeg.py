@@ -104,7 +104,8 @@ def decode_container(
 
     collected = _Collected(name)
     try:
-        with av.open(io.BytesIO(content), format=container, options=dict(_STRICT)) as file:
+        opened: Any = av.open(io.BytesIO(content), format=container, options=dict(_STRICT))
+        with opened as file:
             if formats and file.format.name not in formats:
                 raise unknown(name, f"{file.format.long_name}, which does not say how long it is")
             # A stream of an unknown coding has no context.

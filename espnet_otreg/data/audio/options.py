@@ -14,6 +14,9 @@ class AudioOptions:
     mix_channels: bool = True  # several channels are averaged; false refuses them
 
 
+DEFAULT_AUDIO = AudioOptions()
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"expected true or false, found '{text}'")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espnet_otreg.data.audio.door import audio_seconds, read_mono
-from espnet_otreg.data.audio.options import AudioOptions
+from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.errors import UserError
 
@@ -33,7 +33,7 @@ class Recording:
             return self.path
         return f"{self.path} from {self.start or 0:g} to {self.end:g} s"
 
-    def read(self, rate: int, options: AudioOptions = AudioOptions()) -> NDArray[np.float32]:
+    def read(self, rate: int, options: AudioOptions = DEFAULT_AUDIO) -> NDArray[np.float32]:
         """Its samples (N,) at ``rate`` hertz.
 
         Raises:
