@@ -111,6 +111,23 @@ def scan_table(path: str | Path) -> tuple[list[Row], list[str]]:
     return rows, errors
 
 
+def set_name(directory: str | Path) -> str:
+    """What a data directory is called: the last component of its path, of a link the link's own.
+
+    A path that ends in ``.`` or ``..`` has the name of the directory that it leads to.
+
+    >>> set_name("data/test"), set_name("data/test/."), set_name("../ood/"), set_name("/")
+    ('test', 'test', 'ood', 'root')
+    """
+    path = Path(directory)
+    if path.name not in ("", ".."):
+        return path.name
+    logical = os.environ.get("PWD", "")  # the way that the user has come, links included
+    if path == Path() and os.path.exists(logical) and os.path.samefile(logical, "."):
+        return Path(logical).name or "root"
+    return path.resolve().name or "root"
+
+
 def read_table(path: str | Path) -> dict[str, str]:
     """A table as a dictionary.
 

@@ -107,7 +107,8 @@ class _Reader:
         if rule.action == "word":
             return self._did(f"{mark} read as '{rule.text}'", rule.text)
         if rule.action == "keep":
-            return self._did(f"{mark} kept", self.read(re.sub(r"^[\W_]+|[\W_]+$", "", mark)))
+            inside = re.sub(r"^[\W_]+|[\W_]+$", "", mark)
+            return self._did(f"{mark} kept", self.read(inside) if inside != mark else mark)
         return self._did(f"{mark} removed")
 
     def _bracketed(self, mark: str) -> str:

@@ -17,6 +17,7 @@ DROP_REASONS = {
     "duplicate_id": "id given twice, with another text",
     "no_words": "no word is left (notes such as [beep], silence, music)",
     "note": "a remark in brackets that may or may not be read aloud",
+    "mark": "a mark of which --marks says that it drops its utterance",
     "number": "a number whose reading is not certain (year, extension, decimal, 3D)",
     "symbol": "a symbol that is spoken in an unknown way (* # @ & % + = $ № ° and the like)",
     "mixed_script": "a word that mixes Latin and Cyrillic letters",

@@ -180,7 +180,11 @@ def speech_samples(
 
 def _sampling_rate(audio: Mapping[str, Any], where: str) -> int:
     found = audio.get("sampling_rate")
-    if isinstance(found, bool) or not isinstance(found, (int, float, np.integer, np.floating)) or not 0 < found < float("inf"):
+    if (
+        isinstance(found, bool)
+        or not isinstance(found, (int, float, np.integer, np.floating))
+        or not 0 < found < float("inf")
+    ):
         raise UserError(f"sampling_rate is {found!r}", where, "give it in hertz")
     if found != int(found):
         raise UserError(f"sampling_rate is {found!r}", where, "give whole hertz")
