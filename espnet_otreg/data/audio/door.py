@@ -18,13 +18,12 @@ from espnet_otreg.data.audio.samples import (
     scaled,
 )
 from espnet_otreg.data.audio.source import AudioSource, Source, is_source, read_source
+from espnet_otreg.data.segments import OVERSHOOT
 from espnet_otreg.errors import UserError
 
 Samples = NDArray[np.float32]
 
 CONVERSIONS = Conversions()  # of this process
-# Times of segments are often rounded to hundredths of a second.
-_ROUNDING = 0.01
 
 
 def _converted(
@@ -71,7 +70,7 @@ def _span(
     last = seconds if end is None else float(end)
     if not 0 <= first < last < float("inf"):
         raise UserError(f"no span from {first:g} to {last:g} s", where, "correct the segment")
-    if first >= seconds or last > seconds + _ROUNDING:
+    if first >= seconds or last > seconds + OVERSHOOT:
         raise UserError(
             f"a span from {first:g} to {last:g} s ends after the recording, which lasts "
             f"{seconds:.2f} s",

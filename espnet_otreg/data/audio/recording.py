@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,16 @@ class Recording:
         """
         end = audio_seconds(self.path) if self.end is None else self.end
         return end - (self.start or 0.0)
+
+    def bytes(self) -> int:
+        """Of the file, or what a part of one has at 16 kHz and 16 bits: a measure of the work.
+
+        Raises:
+            UserError, OSError: as :meth:`seconds`.
+        """
+        if self.start is None and self.end is None:
+            return os.stat(self.path).st_size
+        return round(self.seconds() * 32000)
 
     def described(self) -> tuple[str, float | None, float | None]:
         """What decides its samples, for fingerprints."""
