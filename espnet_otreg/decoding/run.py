@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from espnet_otreg.data.ark import read_features
-from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_set
+from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_sets
 from espnet_otreg.decoding.joint import JointWeights
 from espnet_otreg.decoding.options import DecodingOptions, check_modes
 from espnet_otreg.decoding.parts import Part, part_of
@@ -45,8 +45,13 @@ class Work:
 
 def load_speech(batch: Sequence[Speech], precomputed: bool, device: str = "cpu") -> SpeechBatch:
     """Features (B, T, D) or waveforms (B, N) of utterances, padded with zeros."""
-    read = read_features if precomputed else read_waveform
-    arrays = [torch.from_numpy(np.array(read(u.source, u.key))) for u in batch]
+
+    def read(u: Speech) -> Any:
+        if precomputed:
+            return read_features(str(u.source), u.key)
+        return read_waveform(u.source, u.key)
+
+    arrays = [torch.from_numpy(np.array(read(u))) for u in batch]
     for u, array in zip(batch, arrays, strict=True):
         if array.shape[1:] != arrays[0].shape[1:]:
             raise UserError(
@@ -98,15 +103,6 @@ def decode_part(recognizer: Recognizer, work: Work, device: str, progress: Progr
     progress.advance(len(keys))
 
 
-def _read_sets(model_dir: Path, data_dirs: Sequence[str]) -> list[DataSet]:
-    precomputed = read_model_config(model_dir).encoder == "precomputed"
-    sets = [read_data_set(data, precomputed) for data in data_dirs]
-    names = [data.name for data in sets]
-    if len(set(names)) < len(names):
-        raise UserError("two data directories have the same name", " ".join(names), "rename one")
-    return sets
-
-
 def decode_sets(
     model_dir: str,
     data_dirs: Sequence[str],
@@ -149,7 +145,7 @@ def decode_sets(
         )
     modes = list(dict.fromkeys(["llm", *modes] if "llm_shuffled" in modes else modes))
     decoded = [mode for mode in modes if mode != "llm_shuffled"]
-    sets = _read_sets(Path(model_dir), data_dirs)
+    sets = read_data_sets(data_dirs, read_model_config(model_dir).encoder == "precomputed")
     tuning = _tuning_set(sets, joint_weight_dev)
     path = checkpoint_file(Path(model_dir), checkpoint)
     facts = {"options": asdict(options), "checkpoint": path.name, "sha256": sha256_file(path)}
