@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.models_offline.directory import resolve_model
 from espnet_otreg.ot.costs import working_dtype
 from espnet_otreg.slm.config import LLMConfig
+from espnet_otreg.slm.pretrained import load_pretrained
 from espnet_otreg.slm.prompt import find_anchor, load_tokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "checkpoint": "auto"}
@@ -19,20 +19,10 @@ _ROWS = 8192  # embedding rows at a time, so that a large vocabulary needs no se
 
 
 def _load(config: LLMConfig) -> Any:
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging as transformers_logging
 
-    directory = resolve_model(config.model)
-    transformers_logging.disable_progress_bar()
-    try:
-        return AutoModelForCausalLM.from_pretrained(directory, dtype=_DTYPES[config.dtype])
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"no causal LLM could be loaded ({str(error).strip().splitlines()[0].rstrip('.')})",
-            config.model,
-            "give the directory of a model (tools/fetch_model.py makes one) or a hub name",
-        ) from error
+    dtype = _DTYPES[config.dtype]
+    return load_pretrained(AutoModelForCausalLM, config.model, "causal LLM", dtype=dtype)
 
 
 class LLM(nn.Module):
