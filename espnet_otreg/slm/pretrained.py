@@ -146,9 +146,10 @@ def reading(what: str, model: str | Path) -> Iterator[list[str]]:
 
     def keep_back(record: logging.LogRecord) -> bool:
         text = record.getMessage()
-        if "LOAD REPORT" in text:
+        told = "LOAD REPORT" in text or "seem corrupted" in text
+        if told:
             report.append(re.sub(r"\x1b\[[0-9;]*m", "", text))
-        return "LOAD REPORT" not in text
+        return not told
 
     library = logging.getLogger("transformers.modeling_utils")
     library.addFilter(keep_back)
