@@ -65,6 +65,7 @@ def load_speech(batch: Sequence[Speech], precomputed: bool, device: str = "cpu")
         torch.tensor([len(array) for array in arrays], device=device),
         [u.language for u in batch],
         [u.seconds for u in batch],
+        [u.key for u in batch],
     )
 
 
