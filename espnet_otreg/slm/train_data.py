@@ -10,7 +10,8 @@ from typing import Any
 
 from espnet_otreg.data.ark import read_description
 from espnet_otreg.data.kaldi_dir import Row, scan_table
-from espnet_otreg.data.languages import ISO_639_1
+from espnet_otreg.data.languages import canonical_language
+from espnet_otreg.errors import UserError
 
 _SHOWN = 3  # faults of one kind; the rest is counted
 
@@ -73,8 +74,11 @@ def _value_faults(source: Source, rows: Sequence[Row]) -> Iterator[str]:
                 yield f"{where}: there is no file {place or row.value!r}"
         elif source.name == "text" and not row.value:
             yield f"{where}: the transcript is empty"
-        elif source.name == "language" and row.value not in ISO_639_1:
-            yield f"{where}: unknown language {row.value!r}, give an ISO-639-1 code"
+        elif source.name == "language":
+            try:
+                canonical_language(row.value)
+            except UserError as error:
+                yield f"{where}: {error}"
 
 
 def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> list[str]:
