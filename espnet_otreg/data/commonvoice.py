@@ -32,8 +32,10 @@ def find_release(corpus_dir: str | Path, locale: str) -> Path:
         raise UserError(
             f"several releases have '{locale}': {names}", str(corpus_dir), "leave one there"
         )
+    others = sorted({path.parent.name for path in Path(corpus_dir).glob("cv-corpus-*/*/clips")})
+    has = f", it has no language '{locale}'; it has: {', '.join(others)}" if others else ""
     raise UserError(
-        f"no cv-corpus-VERSION-DATE/{locale}/clips",
+        f"no cv-corpus-VERSION-DATE/{locale}/clips{has}",
         str(corpus_dir),
         "download the language from https://datacollective.mozillafoundation.org (it takes an "
         "account) and unpack it there",
