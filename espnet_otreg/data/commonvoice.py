@@ -33,9 +33,9 @@ def find_release(corpus_dir: str | Path, locale: str) -> Path:
             f"several releases have '{locale}': {names}", str(corpus_dir), "leave one there"
         )
     others = sorted({path.parent.name for path in Path(corpus_dir).glob("cv-corpus-*/*/clips")})
-    has = f", it has no language '{locale}'; it has: {', '.join(others)}" if others else ""
+    has = f"it has no language '{locale}'; it has: {', '.join(others)}; " if others else ""
     raise UserError(
-        f"no cv-corpus-VERSION-DATE/{locale}/clips{has}",
+        f"{has}no cv-corpus-VERSION-DATE/{locale}/clips",
         str(corpus_dir),
         "download the language from https://datacollective.mozillafoundation.org (it takes an "
         "account) and unpack it there",
