@@ -19,6 +19,7 @@ from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.errors import UserError
 
 AUTO = "auto"  # asks for language identification where a language is expected
+DEFAULT = "default"  # stands where nobody has named a language
 
 _EXAMPLE = "give a code of ISO 639 or an English name, for instance 'it' or 'Italian'"
 # What stands for "no language", "several" and "not known" in ISO 639-2 and in tables.
@@ -54,6 +55,18 @@ def canonical_language(name: str) -> str:
     if not isinstance(name, str):
         raise UserError(f"expected the name of a language, found {name!r}", "", _EXAMPLE)
     return _canonical(unicodedata.normalize("NFC", name).strip())
+
+
+def language_or_default(name: str) -> str:
+    """The code of a language, or ``default`` where nobody has named one.
+
+    Raises:
+        UserError: as :func:`canonical_language`.
+
+    >>> language_or_default("IT"), language_or_default("default")
+    ('it', 'default')
+    """
+    return name if name == DEFAULT else canonical_language(name)
 
 
 @functools.lru_cache(maxsize=10_000)

@@ -32,7 +32,7 @@ import unicodedata
 from collections.abc import Callable
 
 from espnet_otreg.config import did_you_mean
-from espnet_otreg.data.languages import canonical_language
+from espnet_otreg.data.languages import language_or_default
 from espnet_otreg.errors import UserError
 
 DEFAULT_SCHEME = "otreg-basic-v1"
@@ -99,7 +99,8 @@ def normalize(text: str, language: str, scheme: str = DEFAULT_SCHEME) -> str:
 
     Args:
         text: any Unicode text.
-        language: as :func:`espnet_otreg.data.languages.canonical_language` takes it.
+        language: as :func:`espnet_otreg.data.languages.canonical_language` takes it, or
+            ``default``, which has no rules of its own.
         scheme: one of :data:`SCHEMES`; see the head of this file.
 
     Raises:
@@ -111,7 +112,7 @@ def normalize(text: str, language: str, scheme: str = DEFAULT_SCHEME) -> str:
     ('еще раз как нибудь', 'प्राचीन')
     """
     if scheme == DEFAULT_SCHEME:
-        return _otreg_basic(text, canonical_language(language))
+        return _otreg_basic(text, language_or_default(language))
     if scheme not in SCHEMES:
         raise UserError(f"unknown normalizer '{scheme}'", "", did_you_mean(scheme, SCHEMES))
     return " ".join(_whisper(scheme)(text).split())
@@ -134,7 +135,7 @@ def split_words(text: str, language: str) -> list[str]:
     >>> split_words("l'été d'aujourd'hui", "fr"), split_words("don't", "en")
     (['l', 'été', 'd', 'aujourd', 'hui'], ["don't"])
     """
-    if canonical_language(language) in ELISION_LANGUAGES:
+    if language_or_default(language) in ELISION_LANGUAGES:
         text = text.replace("'", " ")
     return text.split()
 
@@ -147,7 +148,7 @@ def split_characters(text: str, language: str) -> list[str]:
     >>> split_characters("你好 世界", "zh"), split_characters("a b", "en")
     (['你', '好', '世', '界'], ['a', ' ', 'b'])
     """
-    glue = "" if canonical_language(language) in SPACELESS_LANGUAGES else " "
+    glue = "" if language_or_default(language) in SPACELESS_LANGUAGES else " "
     return list(glue.join(split_words(text, language)))
 
 

@@ -8,16 +8,17 @@ from pathlib import Path
 
 from espnet_otreg.data.languages import (
     AUTO,
+    DEFAULT,
     canonical_language,
     describe_language,
     describe_languages,
+    language_or_default,
     same_language,
 )
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json, read_yaml, write_json
 
 RECORD = "languages.json"  # beside config.yaml
-DEFAULT = "default"  # the prompt of the languages that have none, and of no language at all
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,12 @@ class TrainedLanguages:
     Attributes:
         languages: canonical codes.
         any_language: whether the prompt ``default`` was trained without languages: it serves all.
+        templates: the canonical codes that have a prompt of their own.
     """
 
     languages: frozenset[str]
     any_language: bool = False
+    templates: frozenset[str] = frozenset()
 
     def check(self, language: str) -> str:
         """The canonical code of a language that the model was trained for.
@@ -73,42 +76,42 @@ class TrainedLanguages:
             f"it knows {describe_languages(self.languages)}: give the one that is spoken",
         )
 
-    def prompt_of(self, language: str, templates: Iterable[str]) -> str:
+    def prompt_of(self, language: str) -> str:
         """The template that the model was trained with for a language.
 
         Args:
             language: as in :meth:`check`, or ``default`` where nobody named one.
-            templates: the canonical languages that have one, and ``default``.
 
         Raises:
-            UserError: as :meth:`check`; also if there is no language and the model needs one.
+            UserError: as :meth:`check` and :meth:`only`.
 
-        >>> TrainedLanguages(frozenset({"en", "de"})).prompt_of("de", ["default", "en"])
+        >>> TrainedLanguages(frozenset({"en", "de"}), templates=frozenset({"en"})).prompt_of("de")
         'default'
         """
         code = self.only() if language == DEFAULT else self.check(language)
         # Of a model that was trained without languages only the default prompt was trained.
-        return code if code in self.languages and code in templates else DEFAULT
+        return code if code in self.languages & self.templates else DEFAULT
 
     def only(self) -> str:
-        """The language to take where nobody says which; ``default`` if the model needs none.
+        """The language where nobody says which: the model's only one, or ``default`` where the
+        prompt is the same for all that it knows.
 
         Raises:
-            UserError: if the model knows several.
+            UserError: if its prompt depends on the language.
 
-        >>> TrainedLanguages(frozenset({"it"})).only()
+        >>> TrainedLanguages(frozenset({"it"}), templates=frozenset({"it"})).only()
         'it'
-        >>> TrainedLanguages(frozenset(), any_language=True).only()
+        >>> TrainedLanguages(frozenset({"en", "it"})).only()
         'default'
         """
-        if self.any_language:
-            return DEFAULT
-        if len(self.languages) == 1:
+        if len(self.languages) == 1 and not self.any_language:
             return next(iter(self.languages))
+        if self.any_language or not self.languages & self.templates:
+            return DEFAULT
         raise UserError(
-            "nobody says which language is spoken, and this model was trained for several",
+            "nobody says which language is spoken, and this model's prompt depends on it",
             "",
-            f"name it; it knows {describe_languages(self.languages)}",
+            f"name it; the model knows {describe_languages(self.languages)}",
         )
 
 
@@ -122,22 +125,23 @@ def read_trained_languages(
 
     Args:
         directory: has config.yaml and mostly languages.json.
-        templates: the languages of its prompt templates; read from config.yaml if not given.
+        templates: those of its prompts, ``default`` or languages; read from config.yaml if not
+            given.
 
     Raises:
         UserError: if there is no configuration, or a file is damaged.
     """
     directory = Path(directory)
-    if (directory / RECORD).is_file():
-        counts, unnamed = _read_record(directory / RECORD)
-        return TrainedLanguages(frozenset(counts), unnamed > 0)
     if templates is None:
         path = directory / "config.yaml"
         if not path.is_file():
             raise UserError("no config.yaml here", str(directory), "give a training directory")
         templates = (read_yaml(path).get("prompt_conf") or {}).get("templates") or {}
-    named = frozenset(canonical_language(name) for name in templates if name != DEFAULT)
-    return TrainedLanguages(named, any_language=not named)
+    named = frozenset(map(language_or_default, templates)) - {DEFAULT}
+    if not (directory / RECORD).is_file():
+        return TrainedLanguages(named, not named, named)
+    counts, unnamed = _read_record(directory / RECORD)
+    return TrainedLanguages(frozenset(counts), unnamed > 0, named)
 
 
 def _read_record(path: Path) -> tuple[dict[str, int], int]:
