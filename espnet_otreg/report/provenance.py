@@ -14,6 +14,7 @@ from espnet_otreg.models_offline.directory import model_revision
 from espnet_otreg.models_offline.hub import split_revision
 from espnet_otreg.recipe.facts import read_settings
 from espnet_otreg.report.layout import Experiment, arm_name, is_pretraining
+from espnet_otreg.scoring.references import read_domains
 
 UNKNOWN = "?"
 
@@ -125,14 +126,14 @@ def split_facts(data_dirs: Sequence[str | Path], record: str | Path | None) -> l
     """Fingerprint of every set: sha256 of its sorted utterance ids, joined by newlines.
 
     Args:
-        data_dirs: Kaldi directories with text, utt2lang and utt2domain.
+        data_dirs: Kaldi directories with text, utt2lang and perhaps utt2domain.
         record: ``conf/split.json``, the recorded split, or None.
     """
     recorded = read_json(record)["sets"] if record and Path(record).is_file() else {}
     facts = []
     for directory in map(Path, data_dirs):
         languages = read_table(directory / "utt2lang")
-        domains = read_table(directory / "utt2domain")
+        domains = read_domains(directory, languages)
         digest = hashlib.sha256("\n".join(sorted(languages)).encode()).hexdigest()
         expected = recorded.get(directory.name)
         counts = Counter(f"{languages[key]} {domains[key]}" for key in languages)

@@ -14,6 +14,7 @@ from torch import Tensor
 from espnet_otreg.data.ark import read_features
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.errors import UserError
+from espnet_otreg.scoring.references import read_domains
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.prompt import encode_transcript
 from espnet_otreg.slm.waveform import read_waveform
@@ -53,7 +54,7 @@ def read_utterances(directory: str | Path, model: SpokenLanguageModel) -> list[U
             f"no {table} there, which this model reads", str(directory), "give another --data_dir"
         )
     sources, texts = read_table(directory / table), read_table(directory / "text")
-    languages, domains = (read_table(directory / name) for name in ("utt2lang", "utt2domain"))
+    languages, domains = read_table(directory / "utt2lang"), read_domains(directory, texts)
     utterances = []
     for key in sorted(sources):
         tokens = tuple(encode_transcript(model.llm.tokenizer, texts[key]))

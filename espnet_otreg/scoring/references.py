@@ -138,6 +138,22 @@ def domains_beside(directory: str | Path) -> set[str]:
     return found
 
 
+def check_domains(in_domain: Sequence[str], directories: Sequence[str | Path]) -> None:
+    """Check the in-domain sets of a recipe before it trains.
+
+    Args:
+        in_domain: names of domains.
+        directories: all test sets.
+
+    Raises:
+        UserError: as :func:`check_in_domain`, or if a table is malformed.
+    """
+    domains: set[str] = set()
+    for directory in map(Path, directories):
+        domains |= set(read_domains(directory, read_table(directory / "text")).values())
+    check_in_domain(in_domain, domains)
+
+
 def check_in_domain(
     in_domain: Sequence[str], domains: Collection[str], beside: Collection[str] = ()
 ) -> None:
