@@ -21,9 +21,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     "did you mean 'otreg'?"
     >>> did_you_mean("xyz", ["otreg", "ctc"])
     'known: ctc, otreg'
+    >>> did_you_mean("TEST", ["test", "ood"])
+    "did you mean 'test'?"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    folded = {known_name.casefold(): known_name for known_name in names}
+    near = difflib.get_close_matches(name, names, n=1) or [
+        folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=1)
+    ]
     return f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(names)
 
 

@@ -20,7 +20,10 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data_dir", type=Path, nargs="+", required=True, help="test sets")
     parser.add_argument("--output", type=Path, required=True, help="analysis.json to write")
     parser.add_argument(
-        "--in_domain", nargs="+", default=["core_sounds"], help="the domains that are in-domain"
+        "--in_domain",
+        nargs="*",
+        metavar="DOMAIN",
+        help="the domains that are in-domain, or no name for none; core_sounds if not given",
     )
     parser.add_argument("--plan_image", type=Path, help="PNG of a transport plan to draw")
     parser.add_argument("--plan_utterance", help="id of its utterance; chosen if not given")

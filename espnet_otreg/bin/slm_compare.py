@@ -17,6 +17,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("a", metavar="A", help=f"{row}: the control and its score files")
     parser.add_argument("b", metavar="B", help=f"{row}: its rival, seeds in the same order")
     parser.add_argument("--format", choices=("text", "markdown"), default="text")
+    parser.add_argument(
+        "--metric",
+        nargs="+",
+        choices=("wer", "cer", "mer"),
+        help="error rates; default: wer and cer, and mer where references mix scripts",
+    )
     return parser
 
 
@@ -27,7 +33,7 @@ def main() -> None:
     from espnet_otreg.scoring.results import comparison_tables
     from espnet_otreg.scoring.rows import parse_row
 
-    comparison = compare(parse_row(args.a, "A"), parse_row(args.b, "B"))
+    comparison = compare(parse_row(args.a, "A"), parse_row(args.b, "B"), args.metric)
     for table in comparison_tables(comparison):
         print(table.text() if args.format == "text" else table.markdown(), end="\n\n")
 

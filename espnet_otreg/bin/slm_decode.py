@@ -7,9 +7,20 @@ Run it again after an interruption: finished parts are kept. On a cluster, run -
 from __future__ import annotations
 
 import argparse
+import sys
+from typing import Any
 
-from espnet_otreg.decoding.options import MODES
+from espnet_otreg.decoding import options
+from espnet_otreg.decoding.options import MODES, DecodingOptions, check_modes, without_effect
 from espnet_otreg.errors import run_main
+from espnet_otreg.ranges import require_in_range
+
+RANGES = {
+    **options.RANGES,
+    **options.WORK_RANGES,
+    **options.WEIGHT_RANGES,
+    "joint_weight": options.WEIGHT_RANGES["weight"],
+}
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -24,43 +35,49 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--modes", nargs="+", default=["llm"], help=modes)
     parser.add_argument("--checkpoint", help="file name; else averaged, best or latest")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
-    parser.add_argument("--batch_size", type=int, default=32, help="utterances decoded together")
-    parser.add_argument(
-        "--num_beams", type=int, default=1, help="1 is greedy; more: n-best (llm, joint)"
-    )
-    parser.add_argument("--num_samples", type=int, default=0, help="of the LLM (sample, joint)")
-    parser.add_argument("--temperature", type=float, default=1.0, help="of sampling")
-    parser.add_argument("--seed", type=int, default=0, help="of sampling")
-    parser.add_argument("--ctc_beam", type=int, default=16, help="prefixes kept (joint)")
-    parser.add_argument("--num_candidates", type=int, default=8, help="CTC hypotheses (joint)")
-    parser.add_argument("--tokens_per_second", type=float, default=12.0, help="length limit")
-    parser.add_argument("--extra_tokens", type=int, default=10, help="added to the limit")
+
+    def number(name: str, default: float | None, help: str, into: Any = parser) -> None:
+        into.add_argument(f"--{name}", type=RANGES[name].read, default=default, help=help)
+
+    number("batch_size", 32, "utterances decoded together")
+    number("num_beams", 1, "1 is greedy; more: n-best (llm, joint)")
+    number("num_samples", 0, "of the LLM (sample, joint)")
+    number("temperature", 1.0, "of sampling")
+    number("seed", 0, "of sampling")
+    number("ctc_beam", 16, "prefixes kept (joint)")
+    number("num_candidates", 8, "CTC hypotheses (joint)")
+    number("tokens_per_second", 12.0, "length limit")
+    number("extra_tokens", 10, "added to the limit")
     weight = parser.add_mutually_exclusive_group()
-    weight.add_argument("--joint_weight", type=float, default=0.5, help="of the LLM (joint)")
+    number("joint_weight", 0.5, "of the LLM (joint)", weight)
     weight.add_argument("--joint_weight_dev", help="the data directory that chooses it, by WER")
-    parser.add_argument("--prior_weight", type=float, default=0.0, help="of the LLM alone (joint)")
-    parser.add_argument("--length_bonus", type=float, default=0.0, help="per token (joint)")
-    parser.add_argument("--job", type=int, help="do only this share of the work, from 1")
-    parser.add_argument("--num_jobs", type=int, default=1, help="shares")
+    number("prior_weight", 0.0, "of the LLM alone (joint)")
+    number("length_bonus", 0.0, "per token (joint)")
+    number("job", None, "do only this share of the work, from 1")
+    number("num_jobs", 1, "shares")
     return parser
 
 
 def main() -> None:
     """Parse the command line and decode."""
-    args = get_parser().parse_args()
-    from dataclasses import fields
-
+    parser = get_parser()
+    args = parser.parse_args()
+    numbers = {name: value for name, value in vars(args).items() if value is not None}
+    require_in_range(numbers, RANGES)
+    settings = DecodingOptions(**{name: numbers[name] for name in options.RANGES})
+    check_modes(args.modes, settings)
+    chosen = {name: value for name, value in numbers.items() if value != parser.get_default(name)}
+    for sentence in without_effect(chosen, args.modes):
+        print(f"note: {sentence}", file=sys.stderr)
     from espnet_otreg.decoding.joint import JointWeights
-    from espnet_otreg.decoding.options import DecodingOptions
     from espnet_otreg.decoding.run import decode_sets
 
-    names = {field.name for field in fields(DecodingOptions)}
     decode_sets(
         args.model_dir,
         args.data_dir,
         args.modes,
         args.output_dir,
-        DecodingOptions(**{name: value for name, value in vars(args).items() if name in names}),
+        settings,
         joint_weights=JointWeights(args.joint_weight, args.length_bonus, args.prior_weight),
         joint_weight_dev=args.joint_weight_dev,
         checkpoint=args.checkpoint,

@@ -21,6 +21,12 @@ def get_parser() -> argparse.ArgumentParser:
         help="a system and its score files; those of the same test set are seeds",
     )
     parser.add_argument("--format", choices=("text", "markdown"), default="text")
+    parser.add_argument(
+        "--metric",
+        nargs="+",
+        choices=("wer", "cer", "mer"),
+        help="error rates; default: wer and cer, and mer where references mix scripts",
+    )
     return parser
 
 
@@ -30,7 +36,7 @@ def main() -> None:
     from espnet_otreg.scoring.results import result_tables
     from espnet_otreg.scoring.rows import parse_row
 
-    for table in result_tables([parse_row(row) for row in args.row]):
+    for table in result_tables([parse_row(row) for row in args.row], args.metric):
         print(table.text() if args.format == "text" else table.markdown(), end="\n\n")
 
 

@@ -29,6 +29,9 @@ def get_parser() -> argparse.ArgumentParser:
     compare.add_argument("first")
     compare.add_argument("second")
     compare.add_argument("--but", required=True, metavar="KEY", help="they may differ in this")
+    domains = verbs.add_parser("domains", help="fail unless these are domains of the test sets")
+    domains.add_argument("--in_domain", nargs="*", required=True, metavar="DOMAIN")
+    domains.add_argument("--data_dir", nargs="+", required=True, help="the test sets")
     return parser
 
 
@@ -39,9 +42,12 @@ def main() -> None:
     args = get_parser().parse_args(words[:end])
     from espnet_otreg.recipe.facts import require_equal
     from espnet_otreg.recipe.ledger import Step, begin, finish
+    from espnet_otreg.scoring.references import check_domains
 
     if args.verb == "compare":
         return require_equal(args.first, args.second, args.but)
+    if args.verb == "domains":
+        return check_domains(args.in_domain, args.data_dir)
     if args.verb == "finish":
         finish(args.directory, json.load(sys.stdin), args.seconds)
         return

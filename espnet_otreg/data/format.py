@@ -16,8 +16,8 @@ from espnet_otreg.data.audio.options import AudioOptions
 from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.data.kaldi_dir import (
     Utterance,
+    own_domain,
     read_table,
-    set_name,
     write_table,
     write_tables,
 )
@@ -63,17 +63,6 @@ class AnyDataDir:
     marks: dict[str, list[str]]
 
 
-def _domain_name(directory: Path) -> str:
-    """The directory's name in the characters that a domain may have."""
-
-    def fold(character: str) -> str:
-        plain = character.isascii() or not character.isalnum()
-        return "_" if plain else f"u{ord(character):04x}"
-
-    name = set_name(directory)
-    return "".join(c if c.isalnum() and c.isascii() else fold(c) for c in name)
-
-
 def read_any_data_dir(directory: str | Path, rules: Sequence[MarkRule] = ()) -> AnyDataDir:
     """The utterances of a prepared or of a user's own data directory, and those dropped.
 
@@ -94,7 +83,7 @@ def read_any_data_dir(directory: str | Path, rules: Sequence[MarkRule] = ()) -> 
 
     raws, speakers, domains = map(optional, (RAW_TEXT, "utt2spk", "utt2domain"))
     own = OwnText(texts, {}, {}) if raws else read_own_text(texts, languages, rules)
-    own_name = _domain_name(directory)
+    own_name = own_domain(directory)
     utterances: list[Utterance] = []
     for key, text in own.words.items():
         language, domain = languages[key], domains.get(key, own_name)

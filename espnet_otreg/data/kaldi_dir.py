@@ -128,6 +128,21 @@ def set_name(directory: str | Path) -> str:
     return path.resolve().name or "root"
 
 
+def own_domain(directory: str | Path) -> str:
+    """The domain of a directory without ``utt2domain``: its name, in the letters of a domain.
+
+    >>> own_domain("data/My test"), own_domain("data/prova_è")
+    ('My_test', 'prova_u00e8')
+    """
+
+    def fold(character: str) -> str:
+        if character.isascii():
+            return character if character.isalnum() else "_"
+        return f"u{ord(character):04x}" if character.isalnum() else "_"
+
+    return "".join(map(fold, set_name(directory)))
+
+
 def read_table(path: str | Path) -> dict[str, str]:
     """A table as a dictionary.
 

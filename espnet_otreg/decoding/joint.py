@@ -9,8 +9,12 @@ from typing import Any
 
 from espnet_otreg.data.languages import language_or_default
 from espnet_otreg.decoding.hypothesis import Candidate, Hypothesis
+from espnet_otreg.decoding.options import WEIGHT_RANGES
+from espnet_otreg.errors import UserError
+from espnet_otreg.ranges import require_in_range
 from espnet_otreg.scoring.error_rate import count_errors
 from espnet_otreg.scoring.normalize import (
+    SCORING_SCHEME,
     SPACELESS_LANGUAGES,
     normalize,
     split_characters,
@@ -26,6 +30,9 @@ BONUSES = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 class JointWeights:
     """score = (1 - weight) * ctc + weight * llm + prior_weight * prior + length_bonus * tokens.
 
+    Raises:
+        ConfigErrors: with every weight that is outside its range (``weight`` from 0 to 1).
+
     >>> JointWeights(0.5, 1.0).score(Candidate("si", tokens=2, ctc=-3.0, llm=-5.0))
     -2.0
     """
@@ -33,6 +40,9 @@ class JointWeights:
     weight: float = 0.5
     length_bonus: float = 0.0
     prior_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_in_range(vars(self), WEIGHT_RANGES)
 
     def score(self, candidate: Candidate) -> float:
         """The joint score of a transcript."""
@@ -88,10 +98,10 @@ def _errors(
         language = languages[key]
         spaceless = language_or_default(language) in SPACELESS_LANGUAGES
         split = split_characters if spaceless else split_words
-        reference = split(normalize(references[key], language), language)
+        reference = split(normalize(references[key], language, SCORING_SCHEME), language)
         if reference:
             for candidate in several:
-                text = split(normalize(candidate.text, language), language)
+                text = split(normalize(candidate.text, language, SCORING_SCHEME), language)
                 flat.append((key, reference, text))
     counts = count_errors([r for _, r, _ in flat], [h for _, _, h in flat])
     errors: dict[str, list[int]] = {}
@@ -120,6 +130,9 @@ def tune(
         references, languages: of the same utterances.
         weights, bonuses, priors: the grid.
 
+    Raises:
+        UserError: if no reference has a word.
+
     >>> several = {"u": [Candidate("uno", 1, -1.0, -9.0), Candidate("due", 1, -2.0, -3.0)]}
     >>> tune(several, {"u": "due"}, {"u": "it"}).weights
     JointWeights(weight=0.5, length_bonus=0.0, prior_weight=0.0)
@@ -127,6 +140,11 @@ def tune(
     import numpy as np
 
     errors, lengths = _errors(candidates, references, languages)
+    if not errors:
+        raise UserError(
+            "no reference of the development set has a word",
+            mend="choose another --joint_weight_dev, or give --joint_weight",
+        )
     width = max(map(len, errors.values()))
 
     def table(rows: list[list[float]], filler: float) -> Any:

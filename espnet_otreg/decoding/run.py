@@ -14,13 +14,14 @@ import torch
 from espnet_otreg.data.ark import read_features
 from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_sets
 from espnet_otreg.decoding.joint import JointWeights
-from espnet_otreg.decoding.options import DecodingOptions, check_modes
+from espnet_otreg.decoding.options import WORK_RANGES, DecodingOptions, check_modes
 from espnet_otreg.decoding.parts import Part, part_of
 from espnet_otreg.decoding.recognizer import Recognizer, SpeechBatch
 from espnet_otreg.decoding.results import choose_joint_weights, write_set
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import lock_directory, sha256_file
 from espnet_otreg.progress import Progress
+from espnet_otreg.ranges import require_in_range
 from espnet_otreg.slm.build import checkpoint_file, load_model
 from espnet_otreg.slm.model_dir import read_model_config
 from espnet_otreg.slm.trained_languages import read_trained_languages
@@ -140,11 +141,10 @@ def decode_sets(
         UserError: for mistakes in options, data or model.
     """
     check_modes(modes, options)
-    if batch_size < 1 or not 1 <= (1 if job is None else job) <= num_jobs:
-        raise UserError(
-            f"expected batch_size >= 1 and 1 <= job <= num_jobs, found batch_size {batch_size}, "
-            f"job {job}, num_jobs {num_jobs}"
-        )
+    work = {"batch_size": batch_size, "job": 1 if job is None else job, "num_jobs": num_jobs}
+    require_in_range(work, WORK_RANGES)
+    if job is not None and job > num_jobs:
+        raise UserError(f"job {job} of {num_jobs}", "--job", "give one from 1 to --num_jobs")
     modes = list(dict.fromkeys(["llm", *modes] if "llm_shuffled" in modes else modes))
     decoded = [mode for mode in modes if mode != "llm_shuffled"]
     sets = read_data_sets(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from espnet_otreg.data.kaldi_dir import read_table
-from espnet_otreg.scoring.normalize import normalize
+from espnet_otreg.scoring.normalize import SCORING_SCHEME, normalize
 from espnet_otreg.scoring.quality import count_quality, is_loop
 
 
@@ -24,14 +24,16 @@ def count_status(
     {'utterances': 1, 'limit_reached': 0, 'empty': 1, 'loop': 0}
     """
     counts = {"utterances": len(hypotheses), "limit_reached": len(limit_reached)}
-    texts = {key: normalize(text, languages[key]) for key, text in hypotheses.items()}
+    texts = {
+        key: normalize(text, languages[key], SCORING_SCHEME) for key, text in hypotheses.items()
+    }
     if references is None:
         loops = sum(is_loop(text) for text in texts.values())
         return counts | {"empty": sum(not text for text in texts.values()), "loop": loops}
     sums = {"empty": 0, "loop": 0, "over_long": 0, "wrong_script": 0}
     for language in sorted(set(languages.values())):
         keys = [key for key in texts if languages[key] == language]
-        expected = [normalize(references[key], language) for key in keys]
+        expected = [normalize(references[key], language, SCORING_SCHEME) for key in keys]
         quality = count_quality(expected, [texts[key] for key in keys])
         sums = {name: count + getattr(quality, name) for name, count in sums.items()}
     return counts | sums

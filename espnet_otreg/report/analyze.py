@@ -20,6 +20,7 @@ from espnet_otreg.report.alignment import (
     make_transcripts,
 )
 from espnet_otreg.report.utterances import Utterance, digest, embed_speech, read_utterances
+from espnet_otreg.scoring.references import DEFAULT_IN_DOMAIN, check_in_domain
 from espnet_otreg.scoring.score import group_of
 from espnet_otreg.slm.model import SpokenLanguageModel
 
@@ -31,24 +32,32 @@ MISMATCHES = 4  # other transcripts that each utterance is compared with for the
 
 @torch.no_grad()
 def analyze(
-    model: SpokenLanguageModel, data_dirs: Sequence[str | Path], in_domain: Sequence[str]
+    model: SpokenLanguageModel,
+    data_dirs: Sequence[str | Path],
+    in_domain: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """The content of analysis.json.
 
     Args:
         model: in evaluation mode.
         data_dirs: test sets; results are by language and domain.
-        in_domain: the domains that are in-domain.
+        in_domain: the domains that are in-domain; ``core_sounds`` if None.
+
+    Raises:
+        UserError: if a name of ``in_domain`` is that of no test set.
     """
     by_set: dict[tuple[str, str], list[Utterance]] = {}
     for directory in data_dirs:
         for utterance in read_utterances(directory, model):
             by_set.setdefault((utterance.language, utterance.domain), []).append(utterance)
+    if in_domain is not None:
+        check_in_domain(in_domain, {domain for _, domain in by_set})
+    chosen = DEFAULT_IN_DOMAIN if in_domain is None else in_domain
     progress = Progress("analysis", sum(map(len, by_set.values())), "utterances")
     sets, utterances = [], {}
     for (language, domain), members in sorted(by_set.items()):
         facts, own = _analyze_set(model, members, progress)
-        group = group_of(domain, in_domain)
+        group = group_of(domain, chosen)
         sets.append({"language": language, "domain": domain, "group": group, **facts})
         for key, values in own.items():
             utterances[key] = {"language": language, "domain": domain, **values}

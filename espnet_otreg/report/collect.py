@@ -14,7 +14,7 @@ from espnet_otreg.report.layout import TEST_SETS, Experiment, System, is_sft
 from espnet_otreg.report.provenance import configuration_differences, split_facts, training_runs
 from espnet_otreg.report.selection import Selection, select
 from espnet_otreg.scoring.compare import Comparison, compare
-from espnet_otreg.scoring.rows import MEASURES, Row, macro_draws, macro_rate, macro_rates
+from espnet_otreg.scoring.rows import Row, chosen_measures, macro_draws, macro_rate, macro_rates
 from espnet_otreg.scoring.score import GROUPS
 from espnet_otreg.scoring.significance import percentile_interval
 
@@ -173,7 +173,7 @@ def _row_to_json(system: System, row: Row) -> dict[str, Any]:
         if not sets:
             continue
         groups[group] = {}
-        for measure in MEASURES:
+        for measure in chosen_measures(row.sets):
             low, high = percentile_interval(macro_draws(sets, measure))
             groups[group][measure] = {
                 "macro": round(macro_rate(sets, measure), 4),

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from espnet_otreg.data.kaldi_dir import read_table, set_name
+from espnet_otreg.data.kaldi_dir import set_name
 from espnet_otreg.data.languages import read_languages
 from espnet_otreg.files import read_json, read_yaml, sha256_file
 from espnet_otreg.models_offline.directory import model_revision
 from espnet_otreg.models_offline.hub import split_revision
 from espnet_otreg.recipe.facts import read_settings
 from espnet_otreg.report.layout import Experiment, arm_name, is_pretraining
+from espnet_otreg.scoring.references import read_domains
 
 UNKNOWN = "?"
 
@@ -126,14 +127,14 @@ def split_facts(data_dirs: Sequence[str | Path], record: str | Path | None) -> l
     """Fingerprint of every set: sha256 of its sorted utterance ids, joined by newlines.
 
     Args:
-        data_dirs: Kaldi directories with text, utt2lang and utt2domain.
+        data_dirs: Kaldi directories with text, utt2lang and perhaps utt2domain.
         record: ``conf/split.json``, the recorded split, or None.
     """
     recorded = read_json(record)["sets"] if record and Path(record).is_file() else {}
     facts = []
     for directory in map(Path, data_dirs):
         languages = read_languages(directory / "utt2lang")
-        domains = read_table(directory / "utt2domain")
+        domains = read_domains(directory, languages)
         digest = hashlib.sha256("\n".join(sorted(languages)).encode()).hexdigest()
         expected = recorded.get(set_name(directory))
         counts = Counter(f"{languages[key]} {domains[key]}" for key in languages)

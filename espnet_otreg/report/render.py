@@ -15,7 +15,7 @@ from espnet_otreg.scoring.results import (
     result_tables,
     with_interval,
 )
-from espnet_otreg.scoring.rows import MEASURES, Row, macro_rate
+from espnet_otreg.scoring.rows import Row, chosen_measures, macro_rate
 from espnet_otreg.scoring.score import GROUPS
 from espnet_otreg.scoring.table import Table
 
@@ -32,6 +32,7 @@ def headline(rows: Sequence[Row], chosen: str | None = None) -> Table:
     groups = [group for group in GROUPS if any(row.group(group) for row in rows)]
     # A mean over fewer test sets than its neighbours' would invite a false comparison.
     full = {group: max(len(row.group(group)) for row in rows) for group in groups}
+    measures = chosen_measures([result for row in rows for result in row.sets])
     lines = [
         (
             row.name + (" *" if row.name == chosen else ""),
@@ -40,12 +41,12 @@ def headline(rows: Sequence[Row], chosen: str | None = None) -> Table:
                 if len(row.group(group)) == full[group]
                 else ABSENT
                 for group in groups
-                for measure in MEASURES
+                for measure in measures
             ),
         )
         for row in rows
     ]
-    header = tuple(f"{_SHORT[g]} {m.upper()}" for g in groups for m in MEASURES)
+    header = tuple(f"{_SHORT[g]} {m.upper()}" for g in groups for m in measures)
     notes = ("* chosen on the development set.",) if chosen else ()
     return Table("Macro over languages (%)", ("system", *header), tuple(lines), notes)
 
@@ -234,7 +235,7 @@ def _in_short(mode: str, comparison: Comparison) -> str:
         f"{d.measure_name}, {d.label}: {verdict(d, comparison.a, comparison.b)}"
         for d in comparison.primary
     )
-    overviews = " ".join(overview(comparison, measure) for measure in MEASURES)
+    overviews = " ".join(overview(comparison, d.measure) for d in comparison.primary)
     title = f"{comparison.b} against {comparison.a}, {mode_name(mode)}"
     return f"**{title}**: {verdicts} {overviews}"
 

@@ -16,6 +16,7 @@ from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.data.languages import read_languages
 from espnet_otreg.errors import UserError
+from espnet_otreg.scoring.references import read_domains
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.prompt import encode_transcript
 from espnet_otreg.slm.waveform import read_waveform
@@ -60,7 +61,7 @@ def read_utterances(directory: str | Path, model: SpokenLanguageModel) -> list[U
     )
     texts = read_table(directory / "text")
     languages = read_languages(directory / "utt2lang")
-    domains = read_table(directory / "utt2domain")
+    domains = read_domains(directory, texts)
     utterances = []
     for key in sorted(sources):
         tokens = tuple(encode_transcript(model.llm.tokenizer, texts[key]))

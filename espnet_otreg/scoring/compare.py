@@ -14,11 +14,11 @@ import numpy as np
 
 from espnet_otreg.errors import UserError
 from espnet_otreg.scoring.rows import (
-    MEASURES,
     Measure,
     Row,
     SetResult,
     check_comparable,
+    chosen_measures,
     macro_draws,
     macro_rate,
     macro_rates,
@@ -72,7 +72,11 @@ class Difference:
     @property
     def outcome(self) -> Outcome:
         """``better`` and ``worse`` are said of B, and only where they are significant."""
-        if "WER" in self.measure_name and max(self.rate_a, self.rate_b) > SATURATED_WER:
+        if (
+            self.measure != "cer"
+            and self.measure_name != "CER"
+            and max(self.rate_a, self.rate_b) > SATURATED_WER
+        ):
             return "saturated"
         if self.adjusted_p >= SIGNIFICANT:
             return "no difference"
@@ -141,8 +145,12 @@ def _difference(
     )
 
 
-def compare(a: Row, b: Row) -> Comparison:
+def compare(a: Row, b: Row, measures: Sequence[Measure] | None = None) -> Comparison:
     """Compare B with A on all their test sets.
+
+    Args:
+        a, b: the rows.
+        measures: error rates; if None, as :func:`espnet_otreg.scoring.rows.chosen_measures`.
 
     Raises:
         UserError: if normalisers or test sets differ.
@@ -156,7 +164,7 @@ def compare(a: Row, b: Row) -> Comparison:
         )
     groups = [group for group in _PRIMARY_ORDER if a.group(group)]
     primary, others = [], []
-    for measure in MEASURES:
+    for measure in chosen_measures([*a.sets, *b.sets], measures):
         primary.append(_macro_difference(measure, a, b, groups[0]))
         # The mean of a single test set would be that set once more.
         family = [

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from espnet_otreg.data.kaldi_dir import read_table
-from espnet_otreg.data.languages import canonical_language, canonical_languages
+from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.errors import UserError
+from espnet_otreg.scoring.equivalences import Equivalences, read_equivalences
 from espnet_otreg.scoring.error_rate import ErrorCounts, count_errors, pool
+from espnet_otreg.scoring.mixed import mixes_scripts, split_mixed
 from espnet_otreg.scoring.normalize import (
-    DEFAULT_SCHEME,
+    SCORING_SCHEME,
     SPACELESS_LANGUAGES,
     normalize,
     normalizer_version,
@@ -20,6 +24,13 @@ from espnet_otreg.scoring.normalize import (
     unaccent,
 )
 from espnet_otreg.scoring.quality import count_quality
+from espnet_otreg.scoring.references import (
+    DEFAULT_IN_DOMAIN,
+    check_hypotheses,
+    check_in_domain,
+    domains_beside,
+    read_references,
+)
 from espnet_otreg.scoring.score import Score, ScoredUtterance, SetScore, group_of
 
 ACCENTS_OPTIONAL = frozenset({"es"})  # much Spanish text is typed without its accents
@@ -41,73 +52,86 @@ def fingerprint(*tables: Mapping[str, str]) -> str:
     return whole.hexdigest()
 
 
-def _check_keys(references: Mapping[str, str], hypotheses: Mapping[str, str], path: Path) -> None:
-    missing, extra = references.keys() - hypotheses.keys(), hypotheses.keys() - references.keys()
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UserError(
-            f"no hypothesis for '{min(missing)}'{more}",
-            str(path),
-            "decode them, or write the id alone on a line if nothing was recognised",
-        )
-    if extra:
-        more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
-        raise UserError(
-            f"no reference for the hypothesis '{min(extra)}'{more}",
-            str(path),
-            "score against the directory that was decoded",
-        )
+class _Prepare:
+    """Texts as they are compared, with the counts of a user's equivalences on either side."""
 
+    def __init__(self, scheme: str, equivalences: Equivalences | None) -> None:
+        self.scheme, self.equivalences = scheme, equivalences
+        self.counts: dict[str, dict[str, Counter[str]]] = {}
 
-def _read_companion(directory: Path, name: str, references: Mapping[str, str]) -> dict[str, str]:
-    table = read_table(directory / name)
-    if table.keys() != references.keys():
-        odd = min(table.keys() ^ references.keys())
-        raise UserError(
-            f"'{odd}' is in only one of text and {name}", str(directory), "make it again"
-        )
-    return table
+    def __call__(self, texts: Mapping[str, str], language: str, side: str) -> dict[str, str]:
+        """The texts of one language, of ``side`` reference or hypothesis."""
+        if self.equivalences is None:
+            return {key: normalize(text, language, self.scheme) for key, text in texts.items()}
+        rules = self.equivalences.rules(language, self.scheme)
+        prepared = {}
+        for key, text in texts.items():
+            prepared[key], used = rules(text)
+            for entry, count in used.items():
+                sides = self.counts.setdefault(language, {}).setdefault(entry, Counter())
+                sides[side] += count
+        return prepared
+
+    def record(self) -> dict[str, Any] | None:
+        """What the score file says of the equivalences: file, sha256, uses of every entry."""
+        if self.equivalences is None:
+            return None
+        uses = {
+            language: {
+                entry: {side: sides[side] for side in ("reference", "hypothesis")}
+                for entry, sides in entries.items()
+            }
+            for language, entries in self.counts.items()
+        }
+        file, digest = self.equivalences.file, self.equivalences.sha256
+        return {"file": file, "sha256": digest, "uses": uses}
 
 
 def score_directory(
     reference_dir: str | Path,
     hypothesis: str | Path,
-    scheme: str = DEFAULT_SCHEME,
-    in_domain: Sequence[str] = ("core_sounds",),
+    scheme: str = SCORING_SCHEME,
+    in_domain: Sequence[str] | None = None,
+    equivalences: str | Path | None = None,
 ) -> Score:
     """Score a hypothesis file against a Kaldi data directory.
 
     An empty hypothesis is all deletions; an empty reference is left out and counted.
 
     Args:
-        reference_dir: has ``text``, ``utt2lang``, ``utt2spk`` and ``utt2domain``.
+        reference_dir: has ``text`` and ``utt2lang``, and perhaps ``utt2spk`` and ``utt2domain``
+            (without it the domain is the name of the directory).
         hypothesis: Kaldi ``text``, one line for every id of the references.
         scheme: the normaliser, for both sides.
-        in_domain: the domains that are in-domain.
+        in_domain: the domains that are in-domain, each of this directory or of a test set beside
+            it; ``core_sounds`` if None.
+        equivalences: a file of equivalent spellings and of words and marks to ignore; see
+            :mod:`espnet_otreg.scoring.equivalences`.
 
     Raises:
-        UserError: if a hypothesis is missing or has no reference, naming it, or if a file is
-            malformed.
+        UserError: if a hypothesis is missing or has no reference, naming it, if a file is
+            malformed, or if a name of ``in_domain`` is that of no test set.
     """
     directory, path = Path(reference_dir), Path(hypothesis)
-    references, hypotheses = read_table(directory / "text"), read_table(path)
-    languages = canonical_languages(
-        _read_companion(directory, "utt2lang", references), directory / "utt2lang"
-    )
-    domains = _read_companion(directory, "utt2domain", references)
-    speakers = _read_companion(directory, "utt2spk", references)
-    if not references:
-        raise UserError("no reference", str(directory / "text"), "make the directory again")
-    _check_keys(references, hypotheses, path)
+    known = None if equivalences is None else read_equivalences(equivalences, scheme)
+    normalize("", "en", scheme)  # an unknown scheme ends here
+    test_set = read_references(directory)
+    references, domains = test_set.texts, test_set.domains
+    hypotheses = read_table(path)
+    check_hypotheses(references, hypotheses, path)
+    if in_domain is not None and not set(in_domain) <= set(domains.values()):
+        check_in_domain(in_domain, set(domains.values()), domains_beside(directory))
+    chosen = DEFAULT_IN_DOMAIN if in_domain is None else in_domain
     keys_of_set: dict[tuple[str, str], list[str]] = {}
     for key in sorted(references):
-        keys_of_set.setdefault((languages[key], domains[key]), []).append(key)
+        keys_of_set.setdefault((test_set.languages[key], domains[key]), []).append(key)
+    prepare = _Prepare(scheme, known)
     sets, utterances = [], []
     for (language, domain), keys in sorted(keys_of_set.items()):
         scored = _score_utterances(
-            {key: normalize(references[key], language, scheme) for key in keys},
-            {key: normalize(hypotheses[key], language, scheme) for key in keys},
-            speakers,
+            prepare({key: references[key] for key in keys}, language, "reference"),
+            prepare({key: hypotheses[key] for key in keys}, language, "hypothesis"),
+            test_set.speakers,
             language,
             domain,
         )
@@ -118,13 +142,13 @@ def score_directory(
                 "leave that set out",
             )
         utterances += scored
-        empty = len(keys) - len(scored)
-        sets.append(_pool_set(scored, group_of(domain, in_domain), empty))
+        sets.append(_pool_set(scored, group_of(domain, chosen), len(keys) - len(scored)))
     return Score(
         normalizer_version(scheme),
-        fingerprint(references, languages, domains),
+        fingerprint(references, test_set.languages, domains),
         tuple(sets),
         tuple(utterances),
+        prepare.record(),
     )
 
 
@@ -144,8 +168,12 @@ def _score_utterances(
     def words(texts: Mapping[str, str]) -> list[list[str]]:
         return [split_words(texts[key], language) for key in keys]
 
+    def units(texts: Mapping[str, str]) -> list[list[str]]:
+        return [split_mixed(texts[key], language) for key in keys]
+
     character = count_errors(characters(references), characters(hypotheses))
     word = character
+    mixed = count_errors(units(references), units(hypotheses))
     unaccented: Sequence[ErrorCounts | None] = [None] * len(keys)
     if canonical_language(language) not in SPACELESS_LANGUAGES:
         word = count_errors(words(references), words(hypotheses))
@@ -154,9 +182,9 @@ def _score_utterances(
         unaccented = count_errors(words(plain[0]), words(plain[1]))
     return [
         ScoredUtterance(
-            key, language, domain, speakers[key], references[key], hypotheses[key], w, c, u
+            key, language, domain, speakers[key], references[key], hypotheses[key], w, c, m, u
         )
-        for key, w, c, u in zip(keys, word, character, unaccented, strict=True)
+        for key, w, c, m, u in zip(keys, word, character, mixed, unaccented, strict=True)
     ]
 
 
@@ -174,6 +202,8 @@ def _pool_set(utterances: list[ScoredUtterance], group: str, empty_references: i
         speakers=len(known_speakers(utterances)),
         wer=pool(u.word for u in utterances),
         cer=pool(u.character for u in utterances),
+        mer=pool(u.mixed for u in utterances),
+        mixed_references=sum(mixes_scripts(u.reference, u.language) for u in utterances),
         wer_unaccented=pool(unaccented) if unaccented else None,
         quality=count_quality(
             [u.reference for u in utterances], [u.hypothesis for u in utterances]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from espnet_otreg.scoring.compare import Comparison, Difference, format_p, overview, verdict
 from espnet_otreg.scoring.rows import (
+    ALL_MEASURES,
     MEASURES,
     Measure,
     Row,
     SetResult,
     check_comparable,
+    chosen_measures,
     macro_draws,
     macro_rate,
     macro_rates,
@@ -20,7 +23,7 @@ from espnet_otreg.scoring.rows import (
     resampling_note,
     synthetic_mark,
 )
-from espnet_otreg.scoring.score import GROUPS, Score, summarize
+from espnet_otreg.scoring.score import GROUPS, Score, is_mixed, scored_with, summarize
 from espnet_otreg.scoring.significance import percentile_interval
 from espnet_otreg.scoring.table import Table
 
@@ -32,14 +35,33 @@ GROUP_TITLES = {
 }
 _SHORT_TITLES = {"in_domain": "in-domain", "out_of_domain": "OOD", "synthetic": "synthetic OOD"}
 _QUALITY_HEADER = ("empty", "loop", "over-long", "wrong script")
+MER_NOTE = (
+    "MER is the mixed error rate: a character of a script without spaces is one unit, a word of "
+    "another script is one."
+)
 _INTERVAL_NOTE = (
     "± is half of the 95 % bootstrap interval over the test utterances; errors are averaged over "
     "seeds first, so how seeds vary is not in it."
 )
 
 
-def score_tables(score: Score) -> list[Table]:
-    """What slm_score prints: the counts of every test set, then the means over languages."""
+def score_measures(score: Score, asked: Sequence[Measure] | None = None) -> tuple[Measure, ...]:
+    """The error rates to show of one score: those asked for, else WER and CER, and MER if a set
+    mixes scripts."""
+    mixed = any(is_mixed(s.mixed_references, s.utterances) for s in score.sets)
+    return tuple(dict.fromkeys(asked or (ALL_MEASURES if mixed else MEASURES)))
+
+
+def score_tables(score: Score, measures: Sequence[Measure] | None = None) -> list[Table]:
+    """What slm_score prints: the counts of every test set, then the means over languages.
+
+    Args:
+        score: what was scored.
+        measures: error rates of the means; if None, as :func:`score_measures`. MER stands beside
+            WER and CER if it is one of them.
+    """
+    shown = score_measures(score, measures)
+    mer = ("MER",) if "mer" in shown else ()
     lines = []
     for s in score.sets:
         edits = (s.wer.reference_length, s.wer.substitutions, s.wer.deletions, s.wer.insertions)
@@ -51,41 +73,65 @@ def score_tables(score: Score) -> list[Table]:
                 f"{s.wer.rate:.1f}" + (" (CER)" if s.unit == "character" else ""),
                 f"{s.wer_unaccented.rate:.1f}" if s.wer_unaccented else "",
                 f"{s.cer.rate:.1f}",
+                *(f"{s.mer.rate:.1f}" for _ in mer),
                 *map(str, edits + (q.empty, q.loop, q.over_long, q.wrong_script)),
             )
         )
-    header = ("set", "utts", "WER", "no accents", "CER", "ref", "sub", "del", "ins")
+    header = ("set", "utts", "WER", "no accents", "CER", *mer, "ref", "sub", "del", "ins")
     empty = sum(s.empty_references for s in score.sets)
-    notes = (f"{empty} empty references left out",) if empty else ()
-    counts = Table(score.normalizer, header + _QUALITY_HEADER, tuple(lines), notes)
+    notes = [f"{empty} empty references left out"] if empty else []
+    if mer:
+        notes.append(MER_NOTE)
+    if score.equivalences:
+        notes.append(_uses(score.equivalences))
+    title = scored_with(score.normalizer, score.equivalences)
+    counts = Table(title, header + _QUALITY_HEADER, tuple(lines), tuple(notes))
     means = []
     for group in GROUPS:
         if summary := summarize(score, group):
-            rates = [summary[mean][m] for mean in ("macro", "micro") for m in MEASURES]
+            rates = [summary[mean][m] for mean in ("macro", "micro") for m in shown]
             means.append((GROUP_TITLES[group], *(f"{rate:.1f}" for rate in rates)))
-    columns = ("", "macro WER", "macro CER", "micro WER", "micro CER")
+    columns = ("", *(f"{mean} {m.upper()}" for mean in ("macro", "micro") for m in shown))
     return [counts, Table("Means over languages", columns, tuple(means))]
 
 
-def result_tables(rows: Sequence[Row]) -> list[Table]:
+def _uses(equivalences: Mapping[str, Any]) -> str:
+    """How often the entries of a user's file were applied on either side."""
+    sides = {"reference": 0, "hypothesis": 0}
+    for entries in equivalences["uses"].values():
+        for counts in entries.values():
+            sides = {side: count + counts[side] for side, count in sides.items()}
+    return (
+        f"{equivalences['file']} applied {sides['reference']} times in references and "
+        f"{sides['hypothesis']} times in hypotheses"
+    )
+
+
+def result_tables(rows: Sequence[Row], measures: Sequence[Measure] | None = None) -> list[Table]:
     """The tables of several systems: by language, by test set, and by seed if there are several.
+
+    Args:
+        rows: the systems.
+        measures: error rates; if None, as :func:`espnet_otreg.scoring.rows.chosen_measures`.
 
     Raises:
         UserError: if the rows are not comparable.
     """
     check_comparable(rows)
+    shown = chosen_measures([result for row in rows for result in row.sets], measures)
     tables = [
         _language_table(rows, group, measure)
         for group in GROUPS
         if any(row.group(group) for row in rows)
-        for measure in MEASURES
+        for measure in shown
     ]
     sets = {result.label: result for row in rows for result in row.sets}
     notes = (_INTERVAL_NOTE, resampling_note(list(sets.values())))
+    notes += (MER_NOTE,) if "mer" in shown else ()
     tables[-1] = replace(tables[-1], notes=notes)
-    tables.append(_set_table(rows))
+    tables.append(_set_table(rows, shown))
     if any(row.seeds > 1 for row in rows):
-        tables.append(_seed_table(rows))
+        tables.append(_seed_table(rows, shown))
     return tables
 
 
@@ -140,7 +186,7 @@ def _language_table(rows: Sequence[Row], group: str, measure: Measure) -> Table:
     return Table(title, header, tuple(lines))
 
 
-def _set_table(rows: Sequence[Row]) -> Table:
+def _set_table(rows: Sequence[Row], measures: Sequence[Measure]) -> Table:
     """One line for each test set and system, with sizes and quality counts of all seeds."""
     labels = dict.fromkeys(
         result.label for group in GROUPS for row in rows for result in row.group(group)
@@ -150,8 +196,8 @@ def _set_table(rows: Sequence[Row]) -> Table:
         for row in rows:
             for result in row.sets:
                 if result.label == label:
-                    lines.append(_set_line(row, result))
-    header = ("test set", "system", "utts", "speakers", "WER", "CER", *_QUALITY_HEADER)
+                    lines.append(_set_line(row, result, measures))
+    header = ("test set", "system", "utts", "speakers", *map(str.upper, measures), *_QUALITY_HEADER)
     return Table(
         f"By test set ({rows[0].normalizer})",
         header,
@@ -161,15 +207,16 @@ def _set_table(rows: Sequence[Row]) -> Table:
     )
 
 
-def _set_line(row: Row, result: SetResult) -> tuple[str, ...]:
+def _set_line(row: Row, result: SetResult, measures: Sequence[Measure]) -> tuple[str, ...]:
+    # The rate by words of a language without spaces is its CER, which has a column of its own.
+    absent = {"wer"} if result.unit == "character" else set()
     qualities = [score["quality"] for score in result.scores]
     return (
         result.label,
         row.name,
         str(result.scores[0]["utterances"]),
         str(result.scores[0]["speakers"] or "?"),
-        with_interval([result], "wer") if result.unit == "word" else ABSENT,
-        with_interval([result], "cer"),
+        *(ABSENT if m in absent else with_interval([result], m) for m in measures),
         *(
             str(sum(quality[kind] for quality in qualities))
             for kind in ("empty", "loop", "over_long", "wrong_script")
@@ -177,10 +224,10 @@ def _set_line(row: Row, result: SetResult) -> tuple[str, ...]:
     )
 
 
-def _seed_table(rows: Sequence[Row]) -> Table:
+def _seed_table(rows: Sequence[Row], measures: Sequence[Measure]) -> Table:
     """The macro means of every seed, in the order in which the score files were named."""
     groups = [group for group in GROUPS if any(row.group(group) for row in rows)]
-    columns = [(group, measure) for group in groups for measure in MEASURES]
+    columns = [(group, measure) for group in groups for measure in measures]
     lines = []
     for row in rows:
         cells = []
@@ -196,7 +243,7 @@ def _seed_table(rows: Sequence[Row]) -> Table:
 def comparison_tables(comparison: Comparison) -> list[Table]:
     """What slm_compare prints: for each measure one table with verdicts, and one by seed."""
     tables = []
-    for measure in MEASURES:
+    for measure in dict.fromkeys(d.measure for d in comparison.primary):
         differences = [d for d in (*comparison.primary, *comparison.others) if d.measure == measure]
         tables.append(_difference_table(comparison, differences))
         if len(differences[0].seed_differences) > 1:

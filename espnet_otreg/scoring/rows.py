@@ -11,13 +11,15 @@ from typing import Any, Literal
 import numpy as np
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.scoring.score import macro, read_score
+from espnet_otreg.scoring.score import is_mixed, macro, read_score, scored_with
 from espnet_otreg.scoring.significance import Floats, bootstrap_rates
 
-Measure = Literal["wer", "cer"]
-MEASURES: tuple[Measure, ...] = ("wer", "cer")
+Measure = Literal["wer", "cer", "mer"]
+MEASURES: tuple[Measure, ...] = ("wer", "cer")  # of every table; the mixed error rate of some
+ALL_MEASURES: tuple[Measure, ...] = (*MEASURES, "mer")
 SPEAKERS_FOR_RESAMPLING = 20
-_COUNTED = {"wer": "word", "cer": "character"}
+_SAME_RULES = "score both again with the same --normalizer and --equivalences"
+_COUNTED = {"wer": "word", "cer": "character", "mer": "mixed"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,12 @@ class SetResult:
     def resampled_by(self) -> str:
         """``speaker`` or ``sentence``."""
         return "speaker" if self.scores[0]["speakers"] >= SPEAKERS_FOR_RESAMPLING else "sentence"
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether its references mix scripts, as far as its scores say so."""
+        mixed = self.scores[0].get("mixed_references", 0)
+        return is_mixed(mixed, self.scores[0]["utterances"])
 
     def rates(self, measure: Measure) -> list[float]:
         """The pooled rate of each seed, in percent."""
@@ -107,11 +115,30 @@ def resampling_note(sets: Sequence[SetResult]) -> str:
 
 
 def measure_label(sets: Sequence[SetResult], measure: Measure) -> str:
-    """``WER``, ``CER``, or ``WER/CER`` where languages with and without spaces are averaged."""
+    """``WER``, ``CER``, ``MER`` (mixed), or ``WER/CER`` where languages with and without spaces
+    are averaged."""
+    if measure == "mer":
+        return "MER"
     units = {result.unit for result in sets}
     if measure == "cer" or units == {"character"}:
         return "CER"
     return "WER/CER" if "character" in units else "WER"
+
+
+def chosen_measures(
+    sets: Sequence[SetResult], asked: Sequence[Measure] | None = None
+) -> tuple[Measure, ...]:
+    """The error rates to show: those asked for, else WER and CER, and MER if a set mixes scripts.
+
+    Raises:
+        UserError: if MER is asked for and a set was scored before there was any.
+    """
+    without = [s.label for s in sets if any("mer" not in score for score in s.scores)]
+    if asked:
+        if "mer" in asked and without:
+            raise UserError("it has no mixed error rate", without[0], "score it again")
+        return tuple(dict.fromkeys(asked))
+    return ALL_MEASURES if not without and any(s.is_mixed for s in sets) else MEASURES
 
 
 def macro_rate(sets: Sequence[SetResult], measure: Measure) -> float:
@@ -170,11 +197,11 @@ def load_row(name: str, paths: Sequence[str | Path]) -> Row:
     first = next(iter(files))
     by_test_set: dict[str, list[dict[str, Any]]] = {}
     for path, score in files.items():
-        if score["normalizer"] != files[first]["normalizer"]:
+        if _compared_by(score) != _compared_by(files[first]):
             raise UserError(
-                f"normalizer {score['normalizer']}, but {first} has {files[first]['normalizer']}",
+                f"normalizer {_compared_by(score)}, but {first} has {_compared_by(files[first])}",
                 str(path),
-                "score both again with the same --normalizer",
+                _SAME_RULES,
             )
         by_test_set.setdefault(score["test_set"], []).append(score)
     counts = {len(scores) for scores in by_test_set.values()}
@@ -191,7 +218,11 @@ def load_row(name: str, paths: Sequence[str | Path]) -> Row:
             raise UserError(
                 f"{one.label} is in two different lists of utterances", name, "keep one of them"
             )
-    return Row(name, files[first]["normalizer"], counts.pop(), tuple(sets))
+    return Row(name, _compared_by(files[first]), counts.pop(), tuple(sets))
+
+
+def _compared_by(score: dict[str, Any]) -> str:
+    return scored_with(score["normalizer"], score.get("equivalences"))
 
 
 def _set_results(scores: Sequence[dict[str, Any]]) -> list[SetResult]:
@@ -234,12 +265,18 @@ def check_comparable(rows: Sequence[Row]) -> None:
             raise UserError(
                 f"'{row.name}' was scored with {row.normalizer}, "
                 f"'{rows[0].name}' with {rows[0].normalizer}",
-                mend="score both again with the same --normalizer",
+                mend=_SAME_RULES,
             )
         for result in row.sets:
             key = (result.language, result.domain)
             other, name = seen.setdefault(key, (result, row.name))
-            if (other.test_set, other.group) != (result.test_set, result.group):
+            if other.group != result.group:
+                raise UserError(
+                    f"{result.label} counts as {result.group.replace('_', '-')} for '{row.name}' "
+                    f"and as {other.group.replace('_', '-')} for '{name}'",
+                    mend="score both again with the same --in_domain",
+                )
+            if other.test_set != result.test_set:
                 raise UserError(
                     f"'{row.name}' and '{name}' were scored on different lists of {result.label} "
                     f"({result.test_set[:8]} and {other.test_set[:8]})",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -16,13 +16,15 @@ from espnet_otreg.scoring.quality import QualityCounts
 Mean = TypeVar("Mean")
 
 FORMAT = "otreg-score-1"
+MIXED_SHARE = 0.1
 GROUPS = ("in_domain", "out_of_domain", "synthetic")
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoredUtterance:
     """Normalised texts and errors of one utterance; ``word`` counts characters in languages
-    without spaces, ``word_unaccented`` is there for Spanish only."""
+    without spaces, ``mixed`` characters of scripts without spaces and words of others,
+    ``word_unaccented`` is there for Spanish only."""
 
     utterance_id: str
     language: str
@@ -32,6 +34,7 @@ class ScoredUtterance:
     hypothesis: str
     word: ErrorCounts
     character: ErrorCounts
+    mixed: ErrorCounts
     word_unaccented: ErrorCounts | None = None
 
 
@@ -39,7 +42,8 @@ class ScoredUtterance:
 class SetScore:
     """Pooled errors of one (language, test set).
 
-    ``unit`` is what ``wer`` counts: words, or characters in languages without spaces.
+    ``unit`` is what ``wer`` counts: words, or characters in languages without spaces. ``mer`` is
+    the mixed error rate, ``mixed_references`` the number of references in two kinds of scripts.
     """
 
     language: str
@@ -51,24 +55,31 @@ class SetScore:
     speakers: int
     wer: ErrorCounts
     cer: ErrorCounts
+    mer: ErrorCounts
+    mixed_references: int
     wer_unaccented: ErrorCounts | None
     quality: QualityCounts
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """All that one hypothesis file scored; see :meth:`write` for its file."""
+    """All that one hypothesis file scored; see :meth:`write` for its file.
+
+    ``equivalences`` says which file of a user's was applied and how often its entries were.
+    """
 
     normalizer: str
     test_set: str
     sets: tuple[SetScore, ...]
     utterances: tuple[ScoredUtterance, ...]
+    equivalences: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of score.json."""
         return {
             "format": FORMAT,
             "normalizer": self.normalizer,
+            "equivalences": self.equivalences,
             "test_set": self.test_set,
             "sets": [_counts_to_json(set_score) for set_score in self.sets],
             "summary": {group: summary for group in GROUPS if (summary := summarize(self, group))},
@@ -80,6 +91,7 @@ class Score:
                     "sentence": sentence_key(utterance.reference),
                     "word": [utterance.word.errors, utterance.word.reference_length],
                     "character": [utterance.character.errors, utterance.character.reference_length],
+                    "mixed": [utterance.mixed.errors, utterance.mixed.reference_length],
                 }
                 for utterance in self.utterances
             },
@@ -92,7 +104,7 @@ class Score:
 
 def _counts_to_json(set_score: SetScore) -> dict[str, Any]:
     value = dataclasses.asdict(set_score)
-    for name in ("wer", "cer", "wer_unaccented"):
+    for name in ("wer", "cer", "mer", "wer_unaccented"):
         counts = getattr(set_score, name)
         value[name] = counts.to_json() if counts else None
     return value
@@ -144,12 +156,34 @@ def summarize(score: Score, group: str) -> dict[str, Any]:
         "macro": {
             "wer": round(macro([(s.language, s.wer.rate) for s in sets]), 4),
             "cer": round(macro([(s.language, s.cer.rate) for s in sets]), 4),
+            "mer": round(macro([(s.language, s.mer.rate) for s in sets]), 4),
         },
         "micro": {
             "wer": round(pool(s.wer for s in sets).rate, 4),
             "cer": round(pool(s.cer for s in sets).rate, 4),
+            "mer": round(pool(s.mer for s in sets).rate, 4),
         },
     }
+
+
+def scored_with(normalizer: str, equivalences: Mapping[str, Any] | None) -> str:
+    """What references and hypotheses were compared by; scores with other rules do not compare.
+
+    >>> scored_with("otreg-basic-v2", {"file": "own.yaml", "sha256": "0123456789abcdef" * 4})
+    'otreg-basic-v2, equivalences 0123456789ab'
+    """
+    if equivalences is None:
+        return normalizer
+    return f"{normalizer}, equivalences {equivalences['sha256'][:12]}"
+
+
+def is_mixed(mixed_references: int, utterances: int) -> bool:
+    """Whether a tenth or more of the references of a test set mix scripts.
+
+    >>> is_mixed(9, 100), is_mixed(10, 100)
+    (False, True)
+    """
+    return mixed_references >= MIXED_SHARE * utterances
 
 
 def read_score(path: str | Path) -> dict[str, Any]:

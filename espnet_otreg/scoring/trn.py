@@ -10,15 +10,17 @@ from typing import Literal
 from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.files import atomic_write
 from espnet_otreg.scoring.error_rate import AlignedToken, ErrorCounts, align
+from espnet_otreg.scoring.mixed import split_mixed
 from espnet_otreg.scoring.normalize import (
     SPACELESS_LANGUAGES,
     split_characters,
     split_words,
 )
-from espnet_otreg.scoring.score import Score, ScoredUtterance, SetScore
+from espnet_otreg.scoring.score import Score, ScoredUtterance, SetScore, scored_with
 
-Measure = Literal["wer", "cer"]
+Measure = Literal["wer", "cer", "mer"]
 MEASURES: tuple[Measure, ...] = ("wer", "cer")
+_COUNTS = {"wer": ("wer", "word"), "cer": ("cer", "character"), "mer": ("mer", "mixed")}
 WORST_UTTERANCES = 20
 ALIGNMENT_WIDTH = 95
 
@@ -94,13 +96,16 @@ def _tokens(text: str, language: str, measure: Measure, space: str) -> list[str]
     """What ``measure`` counts, with spaces made visible."""
     if measure == "wer":
         return counted_tokens(text, language)
+    if measure == "mer":
+        return split_mixed(text, language)
     return [space if c == " " else c for c in split_characters(text, language)]
 
 
 def _counts(scored: SetScore | ScoredUtterance, measure: Measure) -> ErrorCounts:
-    if isinstance(scored, SetScore):
-        return scored.wer if measure == "wer" else scored.cer
-    return scored.word if measure == "wer" else scored.character
+    of_set, of_utterance = _COUNTS[measure]
+    counts = getattr(scored, of_set if isinstance(scored, SetScore) else of_utterance)
+    assert isinstance(counts, ErrorCounts)
+    return counts
 
 
 def worst_utterances(score: Score, measure: Measure = "wer") -> list[ScoredUtterance]:
@@ -111,13 +116,14 @@ def worst_utterances(score: Score, measure: Measure = "wer") -> list[ScoredUtter
 
 def format_result(score: Score, measure: Measure) -> str:
     """Counts of every test set, then the worst utterances with their alignments."""
-    lines = [f"normalizer: {score.normalizer}", f"test set: {score.test_set}", ""]
+    rules = scored_with(score.normalizer, score.equivalences)
+    lines = [f"normalizer: {rules}", f"test set: {score.test_set}", ""]
     row = "{:28} {:9} {:>6} {:>7} {:>7} {:>6} {:>6} {:>6} {:>8}"
     header = ("set", "unit", "utts", "ref", "hits", "sub", "del", "ins", f"{measure.upper()} %")
     lines.append(row.format(*header))
     for s in score.sets:
         n = _counts(s, measure)
-        unit = s.unit if measure == "wer" else "character"
+        unit = {"wer": s.unit, "cer": "character", "mer": "mixed"}[measure]
         edits = (n.hits, n.substitutions, n.deletions, n.insertions)
         cells = (s.utterances, n.reference_length, *edits, f"{n.rate:.2f}")
         lines.append(row.format(f"{s.language} {s.domain}", unit, *cells))
@@ -133,12 +139,14 @@ def format_result(score: Score, measure: Measure) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_score_directories(score: Score, parent: str | Path) -> None:
-    """Write ``score_wer`` and ``score_cer`` below ``parent``: ref.trn, hyp.trn, result.txt.
+def write_score_directories(
+    score: Score, parent: str | Path, measures: Sequence[Measure] = MEASURES
+) -> None:
+    """Write ``score_wer``, ``score_cer``, ... below ``parent``: ref.trn, hyp.trn, result.txt.
 
     In the trn files of ``score_cer`` a space between words is the token ``<space>``.
     """
-    for measure in MEASURES:
+    for measure in measures:
         directory = Path(parent) / f"score_{measure}"
         for side in ("reference", "hypothesis"):
             with atomic_write(directory / f"{side[:3]}.trn") as file:

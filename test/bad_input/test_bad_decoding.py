@@ -56,7 +56,7 @@ def decode(own: TinyTraining, fork_server: ForkServer) -> Decode:
         (("--data_dir", "/no/data"), ("/no/data", "there is no feats.scp")),
         (("--modes", "lmm"), ("mode 'lmm'", "did you mean 'llm'")),
         (("--modes", "sample"), ("mode 'sample'", "--num_samples")),
-        (("--num_beams", "0"), ("num_beams: must be positive",)),
+        (("--num_beams", "0"), ("num_beams: expected a whole number from 1",)),
         (("--device", "cuda:99"), ("cuda:99: this device cannot be used", "--device cpu")),
         (("--joint_weight_dev", "dev"), ("dev: this set is not decoded",)),
     ],

@@ -266,7 +266,7 @@ def test_provenance(make_experiment: MakeExperiment, data_dirs: dict[str, Path])
     assert (run["steps"], run["seconds"], run["joint_weight"]) == (150, 61.5, 0.35)
     assert run["regularizers"] == "otreg (0.3)"
     text = markdown(report, "Preset mini", [])
-    for word in ("python", "espnet", "torch", "git commit", "processor", "otreg-basic-v1"):
+    for word in ("python", "espnet", "torch", "git commit", "processor", "otreg-basic-v2"):
         assert word in text
     assert run["config_sha256"][:12] in text and splits["test"]["sha256"][:16] in text
 

@@ -80,7 +80,7 @@ def test_a_language_with_two_sets_counts_once_in_the_macro() -> None:
 def test_the_file_says_what_was_scored(score: Score, tmp_path: Path) -> None:
     score.write(tmp_path / "score.json")
     value = read_score(tmp_path / "score.json")
-    assert value["normalizer"] == "otreg-basic-v1" and len(value["test_set"]) == 64
+    assert value["normalizer"] == "otreg-basic-v2" and len(value["test_set"]) == 64
     assert value["utterances"]["en-2"]["word"] == [3, 3]
     assert "en-3" not in value["utterances"]
     assert value["summary"]["synthetic"]["macro"]["wer"] == 0.0

@@ -102,6 +102,9 @@ if ! ${dry_run} && ((first <= shared_stages)); then
   lock_directory dump
   shared_lock=${lock_fd}
 fi
+if ((first > $(stage_number format))) && [[ -f "${raw}/${test_sets[0]}/text" ]]; then
+  check_in_domain
+fi
 for ((number = first; number <= last; number++)); do
   if [[ -n "${shared_lock:-}" ]] && ((number > shared_stages)); then
     exec {shared_lock}>&-

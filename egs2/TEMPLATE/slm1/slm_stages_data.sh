@@ -46,11 +46,18 @@ stage_format() {
       -- launch train_cmd "${raw}/log/format_${set}.log" \
       python -m espnet_otreg.bin.format_data "${args[@]}"
   done
+  check_in_domain
   if [[ "${llm}" == train ]]; then
     # What stage 4 would find wrong after all features have been made.
     run python -m espnet_otreg.bin.train_text_llm --check --config "${conf}/llm.yaml" \
       --data_dir "${raw}/${train_set}" --output "${llm_dir}"
   fi
+}
+
+# A name that no test set has would make all of them out-of-domain, after hours of training.
+check_in_domain() {
+  run python -m espnet_otreg.bin.stage domains --in_domain "${in_domain_list[@]}" \
+    --data_dir "${test_sets[@]/#/${raw}/}"
 }
 
 # Encode every set once with the frozen speech encoder.

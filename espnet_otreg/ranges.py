@@ -1,0 +1,75 @@
+"""The numbers that an option may be: one sentence for every other value."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from espnet_otreg.errors import ConfigErrors
+
+
+@dataclass(frozen=True)
+class Range:
+    """A closed interval of numbers, whole ones only if ``whole``.
+
+    NaN is in no range, a bool is no number, and a float is no whole number.
+
+    >>> str(Range(1, 1000, whole=True)), str(Range(0, 1))
+    ('a whole number from 1 to 1000', 'a number from 0 to 1')
+    """
+
+    low: float
+    high: float
+    whole: bool = False
+
+    def __str__(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        return f"{kind} from {self.low} to {self.high}"
+
+    def __contains__(self, value: Any) -> bool:
+        kinds = int if self.whole else (int, float)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            return False
+        return math.isfinite(value) and self.low <= value <= self.high
+
+    def read(self, text: str) -> int | float:
+        """The number that a word of a command line is, in the range or not (``type`` of argparse).
+
+        Raises:
+            argparse.ArgumentTypeError: if it is none, naming the range.
+
+        >>> Range(0, 1).read("0.5"), Range(1, 9, whole=True).read("12")
+        (0.5, 12)
+        """
+        try:
+            return int(text) if self.whole else float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected {self}, found {text!r}") from None
+
+
+def range_errors(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> list[str]:
+    """One sentence for every value that is outside its range; names without a range pass.
+
+    >>> range_errors({"weight": float("nan"), "name": "a"}, {"weight": Range(0, 1)})
+    ['weight: expected a number from 0 to 1, found nan']
+    """
+    return [
+        f"{name}: expected {ranges[name]}, found {value!r}"
+        for name, value in values.items()
+        if name in ranges and value not in ranges[name]
+    ]
+
+
+def require_in_range(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> None:
+    """Check numbers together.
+
+    Raises:
+        ConfigErrors: with every one that is outside its range.
+
+    >>> require_in_range({"weight": 0.5}, {"weight": Range(0, 1)})
+    """
+    if errors := range_errors(values, ranges):
+        raise ConfigErrors(errors)
