@@ -23,7 +23,7 @@ from espnet_otreg.slm.train_data import (
 _OWN = {"encoder", "frontend", "specaug", "normalize", "projector"}
 OWN_OPTIONS = frozenset(
     {*_OWN, *(f"{name}_conf" for name in _OWN), *SECTIONS, "regularizers", "train", "freeze"}
-    | {"sanity"}
+    | {"overwrite", "sanity"}
 )
 _SECTION_OPTIONS = tuple(name for name in sorted(OWN_OPTIONS) if name.endswith("_conf"))
 
