@@ -9,6 +9,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+from espnet_otreg.yaml_hints import number_hint, text_hint
+
 Config = TypeVar("Config")
 
 
@@ -67,6 +69,12 @@ def _fits(value: Any, expected: Any) -> bool:
     return isinstance(value, expected)
 
 
+def _hint(value: Any, expected: Any) -> str:
+    """What to write where YAML has read another kind of value than the one that was meant."""
+    hint = text_hint(value) if "str" in str(expected) or "Literal['" in str(expected) else ""
+    return hint or number_hint(value)
+
+
 def _type_name(expected: Any) -> str:
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
     if origin in (types.UnionType, typing.Union):
@@ -112,7 +120,9 @@ def parse_config(
         if key not in fields:
             errors.append(f"{where}.{key}: unknown key; {did_you_mean(str(key), fields)}")
         elif not _fits(value, hints[key]):
-            errors.append(f"{where}.{key}: expected {_type_name(hints[key])}, found {value!r}")
+            expected = _type_name(hints[key])
+            hint = _hint(value, hints[key])
+            errors.append(f"{where}.{key}: expected {expected}, found {value!r}{hint}")
         else:
             arguments[key] = tuple(value) if isinstance(value, list) else value
     for name, field in fields.items():

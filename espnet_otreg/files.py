@@ -115,15 +115,20 @@ def parse_yaml(text: str, where: str) -> Any:
     """What a text in YAML says; only plain values, no Python objects.
 
     Raises:
-        UserError: if it is no YAML, naming the line of ``where``.
+        UserError: if it is no YAML, or a key is given twice or is no name, naming the line of
+            ``where``.
 
     >>> parse_yaml("{lr: 0.1, betas: [0, 1]}", "--optim_conf")
     {'lr': 0.1, 'betas': [0, 1]}
     """
     import yaml
 
+    from espnet_otreg.yaml_text import NameLoader, YamlMistake
+
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, NameLoader)
+    except YamlMistake as error:
+        raise UserError(error.what, f"{where}:{error.line}", error.mend) from error
     except Exception as error:  # PyYAML raises many kinds, for instance for !!int and a wrong date
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where

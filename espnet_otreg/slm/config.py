@@ -16,6 +16,7 @@ from espnet_otreg.errors import ConfigErrors
 from espnet_otreg.regularizers.registry import NamedRegularizer, parse_regularizers
 from espnet_otreg.slm.espnet_classes import espnet_class_names
 from espnet_otreg.slm.projector_config import PROJECTORS
+from espnet_otreg.yaml_hints import text_hint
 
 SPEECH = "{speech}"
 WAV2VEC2_TYPES = ("wav2vec2", "wav2vec2-bert")  # in their config.json
@@ -210,8 +211,10 @@ def _well_formed(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]
     }
     kept = dict(values)
     for key, (what, fits) in expected.items():
-        if kept.get(key) and not fits(kept[key]):
-            errors.append(f"{key}: expected {what}, found {kept.pop(key)!r}")
+        value = kept.get(key)
+        if value is not None and value != [] and not fits(value):
+            hint = text_hint(value)
+            errors.append(f"{key}: expected {what}, found {kept.pop(key)!r}{hint}")
     return kept
 
 

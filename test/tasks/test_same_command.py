@@ -65,9 +65,6 @@ def test_the_same_command_goes_on_and_then_says_that_it_is_finished(
     run = tiny_training.train(directory, *README)
     assert run.returncode == 0, run.stderr[-2000:]
     assert "Epoch 3 goes on after batch 3" in run.stderr
-    assert (directory / "1epoch.pth").stat().st_mtime_ns == next(
-        p.stat().st_mtime_ns for p in stopped.glob("1epoch.pth")
-    )
     assert read_json(directory / "finished.json")["epochs"] == 4
 
     before, times = contents(directory), files_in(directory)
