@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,7 +40,7 @@ def number_hint(value: Any) -> str:
     """
     texts = value if isinstance(value, (list, tuple)) else [value]
     for text in texts:
-        if isinstance(text, str) and is_number(text):
+        if isinstance(text, str) and is_number(text) and math.isfinite(float(text)):
             mantissa, e, exponent = text.strip().lower().partition("e")
             better = f"{float(mantissa)}e{exponent}" if e else mantissa
             return f"; '{text}' is text for YAML, write {better}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from espnet_otreg.config import did_you_mean
@@ -48,7 +49,7 @@ def option_errors(values: Mapping[str, Any]) -> list[str]:
     >>> option_errors({"optim": "adamww", "optim_conf": {"lr": "3e-4"}})[0]
     "optim: ESPnet has no 'adamww'; did you mean 'adamw'?"
     >>> option_errors({"optim": "adamw", "optim_conf": {"lr": "3e-4"}})
-    ["optim_conf.lr: expected a number, found '3e-4'; '3e-4' is text for YAML, write 3.0e-4"]
+    ["optim_conf.lr: '3e-4' is text for YAML, write 3.0e-4"]
     >>> option_errors({"batch_size": 0, "accum_grad": "two"})
     ['batch_size: must be positive, found 0', "accum_grad: expected a whole number, found 'two'"]
     """
@@ -90,7 +91,8 @@ def _name_errors(name: str, value: Any) -> list[str]:
 def _value_errors(name: str, value: Any, option: Option) -> list[str]:
     """One option that is a number, a truth value, or one of a few words."""
     if option.several and isinstance(value, (list, tuple)):
-        return [error for item in value for error in _value_errors(name, item, option)][:1]
+        one = replace(option, several=False)
+        return [error for item in value for error in _value_errors(name, item, one)][:1]
     if option.several and name == "fold_length" and not isinstance(value, str):
         return [f"{name}: expected a list, found {value!r}"]
     nothing = value is None or (isinstance(value, str) and value.strip().lower() in NOTHING)
@@ -167,7 +169,8 @@ def _conf_errors(kind: str, values: Mapping[str, Any]) -> list[str]:
 def _conf_value_errors(where: str, value: Any, any_sign: bool) -> list[str]:
     rate = where.endswith(".lr")
     if isinstance(value, str) and (rate or is_number(value)):
-        return [f"{where}: expected a number, found {value!r}{number_hint(value)}"]
+        hint = number_hint(value).removeprefix("; ")
+        return [f"{where}: {hint or f'expected a number, found {value!r}'}"]
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return [f"{where}: expected a number, found {value!r}"] if rate else []
     if not math.isfinite(value):

@@ -88,7 +88,7 @@ def passed_on() -> Iterator[None]:
         if again:
             end_at_once()
         if not children:  # nothing to wait for: the signal means what it meant before
-            signal.signal(number, before[number])
+            signal.signal(number, before[signal.Signals(number)])
             signal.raise_signal(number)
 
     before = {number: signal.signal(number, pass_on) for number in SIGNALS}

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.tasks.abs_task import AbsTask, optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.dataset import DATA_TYPES
@@ -43,6 +44,7 @@ from espnet_otreg.tasks.training_dir import (
     plan_start,
     require_no_training,
 )
+from espnet_otreg.tasks.trial import batches_told, try_optimiser
 
 # ESPnet's own reader runs commands and unpickles what an archive holds.
 DATA_TYPES["kaldi_ark"] = {**DATA_TYPES["kaldi_ark"], "func": FeatureTable, "kwargs": []}
@@ -156,6 +158,7 @@ class SLMTask(AbsTask):
             if args.collect_stats:
                 require_no_training(directory, "--collect_stats")
             elif issubclass(cls.trainer, SLMTrainer):
+                try_optimiser(args)
                 start = cls._plan(args)
                 if start is None:
                     epochs = read_json(directory / FINISHED)["epochs"]
@@ -173,6 +176,16 @@ class SLMTask(AbsTask):
         args.dist_world_size = world_size if several else None
         defaults = vars(cls.get_parser().parse_args([]))
         return plan_start(vars(args), defaults, content_of_inputs(vars(args)), world_size)
+
+    @classmethod
+    def build_iter_factory(cls, *args: Any, **kwargs: Any) -> AbsIterFactory:
+        """ESPnet's batches.
+
+        Raises:
+            UserError: if it cannot make them of the options and lengths.
+        """
+        with batches_told():
+            return super().build_iter_factory(*args, **kwargs)
 
     @classmethod
     def build_collate_fn(
