@@ -203,8 +203,18 @@ def _batch_errors(values: Mapping[str, Any]) -> list[str]:
 
 def _criterion_errors(values: Mapping[str, Any]) -> list[str]:
     criteria = values.get("best_model_criterion") or []
-    return [
-        f"best_model_criterion: expected [train or valid, statistic, min or max], found {entry}"
-        for entry in (criteria if isinstance(criteria, list | tuple) else [criteria])
+    entries = criteria if isinstance(criteria, list | tuple) else [criteria]
+    named = [("best_model_criterion", entry) for entry in entries]
+    if "early_stopping_criterion" in values:
+        named.append(("early_stopping_criterion", values["early_stopping_criterion"]))
+    errors = [
+        f"{name}: expected [train or valid, statistic, min or max], found {entry}"
+        for name, entry in named
         if not (isinstance(entry, list | tuple) and len(entry) == 3 and entry[2] in _MODES)
     ]
+    pair = values.get("val_scheduler_criterion", ("valid", "loss"))
+    if not (isinstance(pair, list | tuple) and len(pair) == 2):
+        errors.append(
+            f"val_scheduler_criterion: expected [train or valid, statistic], found {pair}"
+        )
+    return errors

@@ -90,6 +90,12 @@ def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return section if isinstance(section, Mapping) else {}
 
 
+def _listed(values: Mapping[str, Any], name: str) -> list[Any]:
+    """A list, empty if it is none, which is told elsewhere."""
+    value = values.get(name)
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
 def _data_errors(given: argparse.Namespace, values: Mapping[str, Any]) -> list[str]:
     def everywhere(name: str) -> list[Any]:
         listed = values.get(name) or []
@@ -160,10 +166,10 @@ def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
         parse_slm_config(values)
     except ConfigErrors as found:
         errors += found.errors
-    shapes = [*(values.get("train_shape_file") or []), *given.train_shape_file]
+    shapes = [*_listed(values, "train_shape_file"), *given.train_shape_file]
     scalars = {k: v for k, v in vars(given).items() if v is not None and k not in _READ_ELSEWHERE}
     if given.fold_length:  # is added to what the file says
-        scalars["fold_length"] = [*(values.get("fold_length") or []), *given.fold_length]
+        scalars["fold_length"] = [*_listed(values, "fold_length"), *given.fold_length]
     errors += option_errors({**values, **scalars, "train_shape_file": shapes if data else None})
     if data and not (given.output_dir or values.get("output_dir")):
         errors.append("--output_dir: missing; name the directory that the training goes to")

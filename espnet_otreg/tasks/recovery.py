@@ -29,8 +29,8 @@ def keep_previous(directory: Path) -> None:
 
 def flush(directory: Path) -> None:
     """Have the disk hold all checkpoints and models, which ESPnet leaves to the system's cache."""
-    for path in [directory / CHECKPOINT, *models(directory)]:
-        if path.is_file():
+    for path in directory.glob("*.pth"):
+        if path.is_file() and not path.is_symlink():
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
     flush_directory(directory)

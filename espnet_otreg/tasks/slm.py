@@ -8,7 +8,7 @@ import multiprocessing
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -72,6 +72,10 @@ def features_of(args: argparse.Namespace) -> dict[str, Any]:
     )
 
 
+def _refuse(message: str) -> NoReturn:
+    raise UserError(message, "command line", "--help_all shows all options")
+
+
 def _note_features(args: argparse.Namespace) -> None:
     if args.encoder == "precomputed" and "input_size" not in args.encoder_conf:
         args.encoder_conf = {**args.encoder_conf, **features_of(args)}
@@ -87,6 +91,7 @@ class SLMTask(AbsTask):
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """The options of this task, beside ESPnet's own; ``--resume`` is true if not given."""
         parser.set_defaults(resume=True)
+        parser.error = _refuse  # type: ignore[method-assign]
         group = parser.add_argument_group("Spoken language model")
         defaults = {"encoder": "precomputed", "projector": "stack_transformer"}
         for name in _CLASSES:

@@ -13,7 +13,7 @@ import torch
 from espnet2.train.trainer import Trainer, TrainerOptions
 from espnet2.utils.yaml_no_alias_safe_dump import yaml_no_alias_safe_dump
 
-from espnet_otreg.files import atomic_write, lock_directory, write_json
+from espnet_otreg.files import atomic_write, lock_directory
 from espnet_otreg.slm.checkpoint import naming_checkpoint
 from espnet_otreg.tasks.epoch import INTERRUPTED, StoppableEpoch
 from espnet_otreg.tasks.interruption import StopRequest, reading
@@ -21,7 +21,7 @@ from espnet_otreg.tasks.recovery import flush, keep_previous, repair
 from espnet_otreg.tasks.same_config import INPUTS
 from espnet_otreg.tasks.sanity import overfit_ten
 from espnet_otreg.tasks.timing import data_wait_share
-from espnet_otreg.tasks.training_dir import CONFIG, FINISHED, Start, remove_training
+from espnet_otreg.tasks.training_dir import CONFIG, FINISHED, Start, note_end, remove_training
 
 
 class SLMTrainer(Trainer):
@@ -80,7 +80,7 @@ class SLMTrainer(Trainer):
                 (directory / INTERRUPTED).unlink(missing_ok=True)
                 flush(directory)
                 if not cls._last_unchanged:
-                    _note_end(directory, max(done, cls._epochs))
+                    note_end(directory, max(done, cls._epochs))
 
     @staticmethod
     def resume(checkpoint: str | Path, *args: Any, **kwargs: Any) -> None:
@@ -133,9 +133,3 @@ class SLMTrainer(Trainer):
         first = kwargs["reporter"].get_epoch() == 1  # before it there is no checkpoint of this run
         if not first and kwargs["distributed_option"].dist_rank in (None, 0):
             keep_previous(Path(kwargs["options"].output_dir))
-
-
-def _note_end(directory: Path, epochs: int) -> None:
-    """Write that a training is finished, and which files its models are."""
-    files = sorted(path.name for path in directory.glob("*.pth"))
-    write_json(directory / FINISHED, {"epochs": epochs, "files": files})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import read_json, read_yaml
+from espnet_otreg.files import read_json, read_yaml, write_json
 from espnet_otreg.slm.checkpoint import load_checkpoint
 from espnet_otreg.tasks.epoch import INTERRUPTED
 from espnet_otreg.tasks.recovery import CHECKPOINT, PREVIOUS, models
@@ -121,6 +121,38 @@ def epochs_done(directory: Path) -> int:
     return max((int(path.stem.removesuffix("epoch")) for path in models(directory)), default=0)
 
 
+def checkpoints(directory: Path) -> list[Path]:
+    """What a training has saved and made of it: checkpoints, models, links to them and averages.
+
+    Of the checkpoints, those that may not be there are named, too.
+
+    >>> [path.name for path in checkpoints(Path("exp/none"))]
+    ['checkpoint.previous.pth', 'checkpoint.pth', 'interrupted.pth']
+    """
+    own = {CHECKPOINT, PREVIOUS, INTERRUPTED}
+    made = [p for p in directory.glob("*.pth") if _MADE_OF_MODELS.fullmatch(p.stem)]
+    # The checkpoints last: a kill in between must not leave models that belong to none.
+    return [*made, *models(directory), *sorted(directory / name for name in own)]
+
+
+def note_end(directory: Path, epochs: int) -> None:
+    """Write that a training is finished, and which files are its models.
+
+    Args:
+        directory: of the training.
+        epochs: that it has finished.
+
+    >>> import tempfile
+    >>> directory = Path(tempfile.mkdtemp())
+    >>> (directory / "1epoch.pth").touch()
+    >>> note_end(directory, 1)
+    >>> read_json(directory / FINISHED)
+    {'epochs': 1, 'files': ['1epoch.pth']}
+    """
+    files = sorted(path.name for path in checkpoints(directory) if path.is_file())
+    write_json(directory / FINISHED, {"epochs": epochs, "files": files})
+
+
 def remove_training(directory: Path) -> None:
     """Remove what a training has left, and no other file.
 
@@ -132,14 +164,9 @@ def remove_training(directory: Path) -> None:
     >>> [path.name for path in directory.iterdir()]
     ['notes.pth']
     """
-    # The order in which a kill in between leaves no training that is believed to be whole.
-    for name in (FINISHED, INTERRUPTED, CHECKPOINT, PREVIOUS):
-        (directory / name).unlink(missing_ok=True)
-    for path in directory.glob("*.pth"):
-        if _MADE_OF_MODELS.fullmatch(path.stem):
-            path.unlink()
-    for path in [*models(directory), *(p for each in _BESIDE for p in directory.glob(each))]:
-        path.unlink()
+    (directory / FINISHED).unlink(missing_ok=True)
+    for path in [*checkpoints(directory), *(p for each in _BESIDE for p in directory.glob(each))]:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
