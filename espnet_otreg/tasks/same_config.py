@@ -64,7 +64,7 @@ def differences(
         }
     )
     keys = [key for key in sorted(one.keys() | two.keys()) if one.get(key) != two.get(key)]
-    keys = [key for key in keys if key not in _KEYS and not _is_empty(key, one, two)]
+    keys = [k for k in keys if k and k not in _KEYS and not _is_empty(k, one, two)]
     if any(_is_of_the_model(key) for key in keys) and _same_model(old, new):
         keys = [key for key in keys if not _is_of_the_model(key)]
     found = [f"{key}: {one.get(key, 'not set')} -> {two.get(key, 'not set')}" for key in keys]
