@@ -11,6 +11,8 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from espnet_otreg.yaml_hints import number_hint, text_hint
+
 Config = TypeVar("Config")
 
 
@@ -90,6 +92,12 @@ def fits(value: Any, expected: Any) -> bool:
     return not isinstance(kind, type) or isinstance(value, kind)
 
 
+def _hint(value: Any, expected: Any) -> str:
+    """What to write where YAML has read another kind of value than the one that was meant."""
+    hint = text_hint(value) if "str" in str(expected) or "Literal['" in str(expected) else ""
+    return hint or number_hint(value)
+
+
 def type_name(expected: Any) -> str:
     """An annotated type as a reader of a message knows it.
 
@@ -141,7 +149,9 @@ def parse_config(
         if key not in fields:
             errors.append(f"{where}.{key}: unknown key; {did_you_mean(str(key), fields)}")
         elif not fits(value, hints[key]):
-            errors.append(f"{where}.{key}: expected {type_name(hints[key])}, found {value!r}")
+            expected = type_name(hints[key])
+            hint = _hint(value, hints[key])
+            errors.append(f"{where}.{key}: expected {expected}, found {value!r}{hint}")
         else:
             arguments[key] = tuple(value) if isinstance(value, list) else value
     for name, field in fields.items():

@@ -17,6 +17,7 @@ from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.regularizers.registry import NamedRegularizer, parse_regularizers
 from espnet_otreg.slm.espnet_classes import espnet_class_names
 from espnet_otreg.slm.projector_config import PROJECTORS
+from espnet_otreg.yaml_hints import text_hint
 
 SPEECH = "{speech}"
 ALL_LINEAR = "all-linear"  # peft's name for all linear layers, except the output layer
@@ -238,8 +239,10 @@ def _well_formed(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]
     }
     kept = dict(values)
     for key, (what, fits) in expected.items():
-        if kept.get(key) and not fits(kept[key]):
-            errors.append(f"{key}: expected {what}, found {kept.pop(key)!r}")
+        value = kept.get(key)
+        if value is not None and value != [] and not fits(value):
+            hint = text_hint(value)
+            errors.append(f"{key}: expected {what}, found {kept.pop(key)!r}{hint}")
     return kept
 
 
