@@ -45,8 +45,8 @@ def sinkhorn_divergence(
         max_iterations: at most, those of the annealing included.
         tolerance: of the mass that the next update moves, in each of the three problems.
         annealing: iterations with a larger epsilon that come first.
-        cost: (B, S, D) and (B, T, D) points to a (B, S, T) cost, 0 between equal points; ``+inf``
-            forbids a pair.
+        cost: (B, S, D) and (B, T, D) points to a (B, S, T) cost, 0 between equal points, the
+            transpose with the points exchanged; ``+inf`` forbids a pair.
 
     Returns:
         (B,); 0 for a problem with an empty side.
@@ -71,6 +71,8 @@ def sinkhorn_divergence(
             matrix = cost(side[0], other[0].detach())
             masks_and_masses = side[1], other[1], side[2], other[2]
             problems.append(make_problem(matrix, *masks_and_masses, strength=epsilon))
+        if not torch.equal(problems[0].allowed, problems[1].allowed.mT):
+            raise ValueError("cost: forbids pairs (x, y) that it allows as (y, x), or the reverse")
         potentials = _solve(problems, epsilon, max_iterations, tolerance, annealing)
         f, g, f_self, g_self = _update(problems, epsilon, potentials)
         parts = ((problems[0].source, f - f_self), (problems[1].source, g - g_self))
