@@ -35,6 +35,20 @@ class Range:
             return False
         return math.isfinite(value) and self.low <= value <= self.high
 
+    def __call__(self, text: str) -> int | float:
+        """The number that a word of a command line is (``type`` of argparse).
+
+        Raises:
+            argparse.ArgumentTypeError: if it is none or outside the range, which is named.
+
+        >>> Range(1, 9, whole=True)("4")
+        4
+        """
+        number = self.read(text)
+        if number not in self:
+            raise argparse.ArgumentTypeError(f"expected {self}, found {text!r}")
+        return number
+
     def read(self, text: str) -> int | float:
         """The number that a word of a command line is, in the range or not (``type`` of argparse).
 
@@ -48,6 +62,10 @@ class Range:
             return int(text) if self.whole else float(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"expected {self}, found {text!r}") from None
+
+
+JOBS = Range(1, 4096, whole=True)  # at a time, on one machine
+SEED = Range(0, 2**32 - 1, whole=True)  # what every generator here takes
 
 
 def range_errors(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> list[str]:
