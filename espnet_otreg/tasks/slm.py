@@ -26,6 +26,7 @@ from espnet_otreg.regularizers import parse_regularizers
 from espnet_otreg.slm.build import build_model
 from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
 from espnet_otreg.slm.config import SECTIONS, parse_slm_config
+from espnet_otreg.slm.initial import check_initial
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.tasks.deepspeed import check_deepspeed
 from espnet_otreg.tasks.failures import told_in_a_sentence
@@ -169,6 +170,8 @@ class SLMTask(AbsTask):
         if args.encoder == "precomputed" and "input_size" not in args.encoder_conf:
             args.encoder_conf = {**args.encoder_conf, **features_of(args)}
         model = build_model(parse_slm_config(vars(args)))
+        for value in args.init_param:
+            check_initial(value, model, args.ignore_init_mismatch)
         print(describe(model), flush=True)
         cls.trainer.sanity = getattr(args, "sanity", False)
         return model
