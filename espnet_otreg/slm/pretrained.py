@@ -65,9 +65,15 @@ def nonfinite(tensors: Mapping[str, Any]) -> list[str]:
         name
         for name, value in tensors.items()
         if isinstance(value, Tensor) and value.is_floating_point() and value.numel()
-        # The extremes keep NaN and need no second copy of a large table.
-        if not all(torch.isfinite(extreme) for extreme in torch.aminmax(value.detach()))
+        if not _is_finite(value.detach())
     ]
+
+
+def _is_finite(values: Tensor) -> bool:
+    if values.element_size() == 1:  # PyTorch does not compare numbers of 8 bits
+        values = values.float()
+    # The extremes keep NaN and need no second copy of a large table.
+    return all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(values))
 
 
 def load_pretrained(

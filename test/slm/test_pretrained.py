@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 from tiny_speech import build_tiny_speech_model
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.slm import pretrained
 from espnet_otreg.slm.config import LLMConfig
 from espnet_otreg.slm.llm import LLM
 from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder
@@ -98,6 +100,13 @@ def test_files_that_are_damaged_or_not_there(tiny_llm: Path, shards: Path, tmp_p
     refused(shards, f"{first} and model.safetensors.index.json disagree about the weights model.")
     (shards / first).unlink()
     refused(shards, f"index.json names {first}, which is not there")
+    for name, what in (
+        ("tokenizer.json", "tokenizer"),
+        ("config.json", "causal LLM|not valid JSON"),
+    ):
+        cut = edited_model(tiny_llm, tmp_path / name)
+        (cut / name).write_text((cut / name).read_text()[:200])
+        refused(cut, what)
     adapter = edited_model(tiny_llm, tmp_path / "adapter")
     (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "x"}')
     refused(adapter, "an adapter .* and no whole model; merge it")
@@ -233,3 +242,24 @@ def test_speech_encoders_with_heads_old_names_and_not_whole(tmp_path: Path, kind
     lacking = edited_model(source, tmp_path / "x", lambda s: s.pop(name))
     with pytest.raises(UserError, match=f"missing: {name}"):
         Wav2Vec2Encoder(str(lacking))
+
+
+def test_no_other_door() -> None:
+    root = Path(pretrained.__file__).parents[2]
+    loads = re.compile(r"(Model\w*|For[A-Z]\w+|Encoder|LM)\.from_pretrained\(")
+    found = [
+        str(path.relative_to(root))
+        for folder in ("espnet_otreg", "tools")
+        for path in (root / folder).rglob("*.py")
+        if "venv" not in path.parts and "SpeechLM.from_pretrained" not in (text := path.read_text())
+        if loads.search(text)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+def test_not_a_number_is_found_in_any_precision(dtype: torch.dtype) -> None:
+    bad = torch.tensor([[1.0, float("nan")]]).to(dtype)
+    # A sum would overflow in 16 bits, though every number is finite.
+    large = torch.full((4000, 30), 400.0).to(dtype)
+    assert pretrained.nonfinite({"bad": bad, "large": large, "none": large[:0]}) == ["bad"]
