@@ -100,13 +100,10 @@ def test_files_that_are_damaged_or_not_there(tiny_llm: Path, shards: Path, tmp_p
     refused(shards, f"{first} and model.safetensors.index.json disagree about the weights model.")
     (shards / first).unlink()
     refused(shards, f"index.json names {first}, which is not there")
-    for name, what in (
-        ("tokenizer.json", "tokenizer"),
-        ("config.json", "causal LLM|not valid JSON"),
-    ):
+    for name in ("tokenizer.json", "config.json"):
         cut = edited_model(tiny_llm, tmp_path / name)
         (cut / name).write_text((cut / name).read_text()[:200])
-        refused(cut, what)
+        refused(cut, "no tokenizer could be loaded")
     adapter = edited_model(tiny_llm, tmp_path / "adapter")
     (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "x"}')
     refused(adapter, "an adapter .* and no whole model; merge it")
