@@ -127,7 +127,7 @@ class SLMTask(AbsTask):
         if args.use_deepspeed and args.distributed:
             check_deepspeed(parse_regularizers(args.regularizers))
             cls.trainer = Trainer  # the only one that ESPnet exchanges for its DeepSpeed trainer
-            record_languages(args, args.resume)
+            record_languages(args, Path(args.output_dir), args.resume)
         for value in args.init_param:  # ESPnet looks at no checksum
             load_checkpoint(value.partition(":")[0])
         named = naming_checkpoint(" ".join(args.init_param))

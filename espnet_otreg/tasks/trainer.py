@@ -57,7 +57,7 @@ class SLMTrainer(Trainer):
                 else:  # what an earlier training has left must not get into this one
                     for name in (PREVIOUS, INTERRUPTED):
                         (directory / name).unlink(missing_ok=True)
-                record_languages(cls.args, options.resume)
+                record_languages(cls.args, directory, options.resume)
             if distributed.distributed:
                 torch.distributed.barrier()
             super().run(model, *args, **kwargs)
