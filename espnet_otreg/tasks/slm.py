@@ -29,6 +29,7 @@ from espnet_otreg.regularizers import parse_regularizers
 from espnet_otreg.slm.build import build_model
 from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
 from espnet_otreg.slm.config import SECTIONS, parse_slm_config
+from espnet_otreg.slm.initial import check_initial
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.tasks.deepspeed import check_deepspeed
 from espnet_otreg.tasks.failures import told_in_a_sentence
@@ -156,7 +157,7 @@ class SLMTask(AbsTask):
         if args.use_deepspeed and args.distributed:
             check_deepspeed(parse_regularizers(args.regularizers))
             cls.trainer = Trainer  # the only one that ESPnet exchanges for its DeepSpeed trainer
-            record_languages(args, args.resume)
+            record_languages(args, Path(args.output_dir), args.resume)
         for value in args.init_param:  # ESPnet looks at no checksum
             load_checkpoint(value.partition(":")[0])
         directory = Path(args.output_dir)
@@ -230,6 +231,8 @@ class SLMTask(AbsTask):
         """
         _note_features(args)
         model = build_model(parse_slm_config(vars(args)))
+        for value in args.init_param:
+            check_initial(value, model, args.ignore_init_mismatch)
         print(describe(model), flush=True)
         print_languages(args, model.config.prompt_conf)
         cls.trainer.sanity = getattr(args, "sanity", False)
