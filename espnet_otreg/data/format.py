@@ -11,7 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from espnet_otreg.data.audio import audio_seconds, read_mono, write_wav
+from espnet_otreg.data.audio import (
+    Conversions,
+    Policy,
+    audio_seconds,
+    read_declared,
+    read_source,
+    write_wav,
+)
 from espnet_otreg.data.kaldi_dir import Utterance, read_table, write_table, write_tables
 from espnet_otreg.data.split import lowest_hash
 from espnet_otreg.data.transcripts import Dropped, spoken_words
@@ -24,11 +31,12 @@ SAMPLE_RATE = 16000
 
 @dataclasses.dataclass(frozen=True)
 class FormatReport:
-    """What :func:`format_data` kept and dropped (reason -> utterance ids)."""
+    """What :func:`format_data` kept, dropped (reason -> utterance ids) and converted."""
 
     kept: int
     seconds: float
     dropped: dict[str, list[str]]
+    conversions: tuple[str, ...] = ()
 
 
 def read_any_data_dir(directory: str | Path) -> tuple[list[Utterance], dict[str, list[str]]]:
@@ -62,29 +70,33 @@ def read_any_data_dir(directory: str | Path) -> tuple[list[Utterance], dict[str,
     return utterances, dropped
 
 
-def _convert(item: tuple[str, str], mix_channels: bool) -> str | None:
-    """Convert one (source, target); the sentence that says why not."""
+def _convert(
+    item: tuple[str, str], mix_channels: bool, resample: bool
+) -> tuple[str | None, Conversions]:
+    """Convert one (source, target); the sentence that says why not, and what was converted."""
     source, target = item
+    seen = Conversions()
     if os.path.exists(target):
-        return None
+        return None, seen
     try:
-        write_wav(target, read_mono(source, SAMPLE_RATE, mix_channels), SAMPLE_RATE)
+        policy = Policy(SAMPLE_RATE, mix_channels, resample, seen)
+        write_wav(target, read_declared(read_source(source), policy)[0], SAMPLE_RATE)
     except (UserError, OSError) as error:
         if isinstance(error, OSError) and str(error.filename) != source:
             raise  # the output disk is full or not writable: no fault of this recording
-        return sentence_for(error)
-    return None
+        return sentence_for(error), seen
+    return None, seen
 
 
 def _run(
-    items: Sequence[tuple[str, str]], mix_channels: bool, jobs: int
-) -> Iterator[tuple[tuple[str, str], str | None]]:
-    convert = functools.partial(_convert, mix_channels=mix_channels)
+    items: Sequence[tuple[str, str]], mix_channels: bool, resample: bool, jobs: int
+) -> Iterator[tuple[str | None, Conversions]]:
+    convert = functools.partial(_convert, mix_channels=mix_channels, resample=resample)
     if jobs == 1:
-        yield from zip(items, map(convert, items), strict=True)
+        yield from map(convert, items)
     else:
         with ProcessPoolExecutor(jobs) as pool:
-            yield from zip(items, pool.map(convert, items, chunksize=16), strict=True)
+            yield from pool.map(convert, items, chunksize=16)
 
 
 def _by_duration(
@@ -106,9 +118,9 @@ def _by_duration(
     return kept, errors
 
 
-def _source_digest(utterances: Iterable[Utterance], mix_channels: bool) -> str:
+def _source_digest(utterances: Iterable[Utterance], policy: tuple[bool, bool]) -> str:
     """Changes when any source file does; WAV files made from other sources are thrown away."""
-    digest = hashlib.sha256(f"{SAMPLE_RATE} {mix_channels}\n".encode())
+    digest = hashlib.sha256(f"{SAMPLE_RATE} {policy}\n".encode())
     for utterance in utterances:
         stat = os.stat(utterance.wav)
         line = f"{utterance.utterance_id} {utterance.wav} {stat.st_size} {stat.st_mtime_ns}\n"
@@ -122,7 +134,8 @@ def format_data(
     limit: int = 0,
     min_duration: float = 0.1,
     max_duration: float = 30.0,
-    mix_channels: bool = False,
+    mix_channels: bool = True,
+    resample: bool = True,
     jobs: int = 1,
 ) -> FormatReport:
     """Convert a data directory to 16 kHz, mono, 16-bit WAV.
@@ -135,7 +148,8 @@ def format_data(
         output_dir: a data directory of its own.
         limit: utterances kept of each (domain, language), lowest sha256 of the id first; 0 = all.
         min_duration, max_duration: seconds; others are dropped and counted, before ``limit``.
-        mix_channels: average stereo channels instead of refusing them.
+        mix_channels: average several channels; if false they are refused.
+        resample: convert other rates; if false they are refused.
         jobs: processes.
 
     Raises:
@@ -152,7 +166,7 @@ def format_data(
         raise UserError("input and output are one directory", str(data_dir), "choose another one")
     require_valid(data_dir)
     everything, dropped = read_any_data_dir(data_dir)
-    digest = _source_digest(everything, mix_channels)
+    digest = _source_digest(everything, (mix_channels, resample))
     kept, errors = _by_duration(everything, min_duration, max_duration, dropped)
     if errors:
         raise DataErrors(data_dir, errors)
@@ -166,15 +180,19 @@ def format_data(
         wav_dir.mkdir(exist_ok=True)
         write_json(state, {"source_sha256": digest, "sample_rate": SAMPLE_RATE})
         items = [(u.wav, str(wav_dir / f"{u.utterance_id}.wav")) for u in chosen]
-        outcomes = list(_run(items, mix_channels, jobs))
+        outcomes = list(_run(items, mix_channels, resample, jobs))
+        seen = Conversions()
+        for _, conversions in outcomes:
+            seen.add(conversions)
         errors = [
             f"utterance '{u.utterance_id}': {fault}"
-            for u, (_, fault) in zip(chosen, outcomes, strict=True)
+            for u, (fault, _) in zip(chosen, outcomes, strict=True)
             if fault
         ]
         if errors:
             raise DataErrors(data_dir, errors)
-        return _finish(chosen, items, output_dir, dropped)
+        report = _finish(chosen, items, output_dir, dropped)
+        return dataclasses.replace(report, conversions=tuple(seen.sentences()))
 
 
 def _finish(

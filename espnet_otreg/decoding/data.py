@@ -10,7 +10,7 @@ from pathlib import Path
 from espnet_otreg.data.ark import read_description, read_features
 from espnet_otreg.data.audio import audio_seconds
 from espnet_otreg.data.kaldi_dir import read_table
-from espnet_otreg.errors import UserError
+from espnet_otreg.errors import UserError, sentence_for
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,13 @@ def read_data_set(directory: str | Path, precomputed: bool) -> DataSet:
             return _seconds(durations[key], f"{directory / 'utt2dur'}: utterance {key}")
         if precomputed:
             return len(read_features(sources[key], key)) * frame_seconds
-        return audio_seconds(sources[key])
+        try:
+            return audio_seconds(sources[key])
+        except (UserError, OSError) as error:
+            where = f"utterance {key} ({sources[key]})"
+            raise UserError(
+                f"the recording cannot be read: {sentence_for(error)}", where
+            ) from error
 
     utterances = tuple(
         Speech(key, languages[key] if languages else "default", sources[key], seconds(key))
