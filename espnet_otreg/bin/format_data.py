@@ -27,6 +27,11 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--min_duration", type=float, default=0.1, help="seconds")
     parser.add_argument("--max_duration", type=float, default=30.0, help="seconds")
     add_audio_options(parser)
+    parser.add_argument(
+        "--marks", type=Path,
+        help="file with lines 'MARK remove', 'MARK keep', 'MARK drop' or 'MARK word TEXT' that say "
+        "what marks such as [door] in the transcripts are",
+    )  # fmt: skip
     parser.add_argument("--nj", type=int, default=2, help="processes")
     return parser
 
@@ -43,6 +48,7 @@ def main() -> None:
         mix_channels=arguments.mix_channels,
         resample=arguments.resample,
         jobs=arguments.nj,
+        marks=arguments.marks,
     )
     for sentence in report.conversions:
         print(sentence)
@@ -51,6 +57,8 @@ def main() -> None:
         f"{arguments.output_dir}: {report.kept} utterances, {report.seconds:.1f} s; "
         f"dropped: {dropped}"
     )
+    if report.marks:
+        print(f"marks: {format_counts({what: len(ids) for what, ids in report.marks.items()})}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from typing import Any
 from espnet_otreg.data.ark import read_description
 from espnet_otreg.data.kaldi_dir import Row, scan_table
 from espnet_otreg.data.languages import ISO_639_1
+from espnet_otreg.data.segments import SEGMENTS, scan_segments
 
+_SPEECH_KINDS = ("kaldi_ark", "sound")
 _SHOWN = 3  # faults of one kind; the rest is counted
 
 
@@ -92,6 +94,11 @@ def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> l
         for name, example in (("speech", "feats.scp,speech,kaldi_ark"), ("text", "text,text,text"))
         if name not in names
     ]
+    errors += [
+        f"{option}: '{source.kind}' is no kind of speech here; give kaldi_ark or sound"
+        for source in sources
+        if source.name == "speech" and source.kind not in _SPEECH_KINDS
+    ]
     tables: list[tuple[Path, set[str]]] = []
     for source in sources:
         files = table_files(source.path)
@@ -103,6 +110,9 @@ def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> l
             rows, faults = scan_table(file)
             part = replace(source, path=file)
             errors += _limited(faults) + _limited(list(_value_faults(part, rows)))
+            if source.kind == "sound" and file.with_name(SEGMENTS).is_file():
+                rows, faults = scan_segments(file.with_name(SEGMENTS), {row.key for row in rows})
+                errors += _limited(faults)
             keys.update(row.key for row in rows)
         tables.append((source.path, keys))
     for path, keys in tables[1:]:

@@ -14,6 +14,7 @@ import torch
 from espnet2.tasks.abs_task import AbsTask, optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.dataset import DATA_TYPES
+from espnet2.train.iterable_dataset import DATA_TYPES as STREAMED_TYPES
 from espnet2.train.trainer import Trainer
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool, str_or_none
@@ -63,7 +64,13 @@ def features_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def read_sound_with(reader: Callable[[str], SoundTable]) -> None:
-    """Let ESPnet read tables of recordings, ``path,speech,sound``, with a reader of ours."""
+    """Let ESPnet read tables of recordings, ``path,speech,sound``, with a reader of ours.
+
+    Its pass over the data that collects their lengths has a second set of readers, and takes those
+    of training where it has none.
+    """
+    for kind in ("sound", "kaldi_ark"):
+        STREAMED_TYPES.pop(kind, None)
     DATA_TYPES["sound"] = {**DATA_TYPES["sound"], "func": reader, "kwargs": []}
 
 

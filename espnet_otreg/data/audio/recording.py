@@ -8,40 +8,59 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet_otreg.data.audio.door import audio_seconds, read_mono
+from espnet_otreg.data.audio.conversions import CONVERSIONS, Conversions
+from espnet_otreg.data.audio.door import Policy, audio_seconds, read_declared
 from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
+from espnet_otreg.data.audio.source import read_source
 from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.data.segments import SEGMENTS, channel_errors, scan_segments
 from espnet_otreg.errors import UserError
-
-SEGMENTS = "segments"  # beside wav.scp: <utterance> <recording> <start> <end>
 
 
 @dataclass(frozen=True)
 class Recording:
     """A file, or the part of it between two times in seconds.
 
-    >>> print(Recording("a.wav"), "|", Recording("a.wav", 1.5, 2))
-    a.wav | a.wav from 1.5 to 2 s
+    Attributes:
+        path: of the file.
+        start: None is its beginning.
+        end: None is its end.
+        line: of ``segments`` that says so, for messages.
+
+    >>> print(Recording("a.wav"), "|", Recording("a.wav", 1.5, 2), "|", Recording("a.wav", 3))
+    a.wav | a.wav from 1.5 to 2 s | a.wav from 3 s on
     """
 
     path: str
     start: float | None = None
     end: float | None = None
+    line: str = ""
 
     def __str__(self) -> str:
         if self.start is None and self.end is None:
             return self.path
-        return f"{self.path} from {self.start or 0:g} to {self.end:g} s"
+        end = "on" if self.end is None else f"to {self.end:g} s"
+        by = f", {self.line}" if self.line else ""
+        return f"{self.path} from {self.start or 0:g} {'s ' * (self.end is None)}{end}{by}"
 
-    def read(self, rate: int, options: AudioOptions = DEFAULT_AUDIO) -> NDArray[np.float32]:
-        """Its samples (N,) at ``rate`` hertz.
+    def read(
+        self,
+        rate: int,
+        options: AudioOptions = DEFAULT_AUDIO,
+        seen: Conversions = CONVERSIONS,
+    ) -> NDArray[np.float32]:
+        """Its samples (N,).
+
+        Args:
+            rate: that they are wanted at, in hertz.
+            options: what may be done to get them.
+            seen: counts what is done.
 
         Raises:
             UserError, OSError: as :func:`espnet_otreg.data.audio.read_mono`.
         """
-        return read_mono(
-            self.path, rate, options.mix_channels, options.resample, start=self.start, end=self.end
-        )
+        policy = Policy(rate, options.mix_channels, options.resample, seen)
+        return read_declared(read_source(self.path), policy, self.start, self.end)[0]
 
     def seconds(self) -> float:
         """How long it is.
@@ -49,9 +68,12 @@ class Recording:
         Raises:
             UserError, OSError: as :func:`espnet_otreg.data.audio.audio_seconds`.
         """
-        if self.start is not None and self.end is not None:
-            return self.end - self.start
-        return audio_seconds(self.path)
+        end = audio_seconds(self.path) if self.end is None else self.end
+        return end - (self.start or 0.0)
+
+    def described(self) -> tuple[str, float | None, float | None]:
+        """What decides its samples, for fingerprints."""
+        return self.path, self.start, self.end
 
 
 def read_recordings(wav_scp: str | Path) -> dict[str, Recording]:
@@ -62,27 +84,17 @@ def read_recordings(wav_scp: str | Path) -> dict[str, Recording]:
             ``wav.scp`` are recordings, and the utterances are those of ``segments``.
 
     Raises:
-        UserError: if a table is malformed, or a segment is none.
+        UserError: if a table is malformed, or a segment is none, naming file and line.
     """
     files = read_table(wav_scp)
-    segments = Path(wav_scp).with_name(SEGMENTS)
-    if not segments.is_file():
-        return {key: Recording(path) for key, path in files.items()}
-    found = {}
-    for key, value in read_table(segments).items():
-        words = value.split()
-        where = f"{segments}: utterance '{key}'"
-        if len(words) != 3:
-            raise UserError(
-                f"expected a recording and two times, found '{value}'", where, "correct the line"
-            )
-        try:
-            start, end = float(words[1]), float(words[2])
-        except ValueError:
-            start, end = 0.0, -1.0
-        if not 0 <= start < end < float("inf"):
-            raise UserError(f"no span from {words[1]} to {words[2]} s", where, "correct the line")
-        if words[0] not in files:
-            raise UserError(f"recording '{words[0]}' is not in wav.scp", where, "add it there")
-        found[key] = Recording(files[words[0]], start, end)
-    return found
+    path = Path(wav_scp).with_name(SEGMENTS)
+    if not path.is_file():
+        return {key: Recording(file) for key, file in files.items()}
+    rows, errors = scan_segments(path, files)
+    errors += channel_errors(path.parent)
+    if errors:
+        raise UserError(errors[0])
+    return {
+        row.key: Recording(files[row.recording], row.start, row.end, f"{path}:{row.line}")
+        for row in rows
+    }
