@@ -111,9 +111,12 @@ def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> l
             part = replace(source, path=file)
             errors += _limited(faults) + _limited(list(_value_faults(part, rows)))
             if source.kind == "sound" and file.with_name(SEGMENTS).is_file():
-                rows, faults = scan_segments(file.with_name(SEGMENTS), {row.key for row in rows})
+                recordings = {row.key for row in rows}
+                segments, faults = scan_segments(file.with_name(SEGMENTS), recordings)
                 errors += _limited(faults)
-            keys.update(row.key for row in rows)
+                keys.update(segment.key for segment in segments)
+            else:
+                keys.update(row.key for row in rows)
         tables.append((source.path, keys))
     for path, keys in tables[1:]:
         first, all_keys = tables[0]
