@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from espnet_otreg.config import did_you_mean, parse_config, positive, probability
+from espnet_otreg.data.audio.options import AudioOptions
 from espnet_otreg.errors import ConfigErrors
 from espnet_otreg.regularizers.registry import NamedRegularizer, parse_regularizers
 from espnet_otreg.slm.espnet_classes import espnet_class_names
@@ -181,6 +182,7 @@ class SLMConfig:
     compression_conf: CompressionConfig
     readout_conf: ReadoutConfig
     model_conf: ModelConfig
+    audio_conf: AudioOptions
     regularizers: tuple[NamedRegularizer, ...]
     train: tuple[str, ...]
     freeze: tuple[str, ...]
@@ -192,6 +194,7 @@ SECTIONS: dict[str, type] = {
     "compression_conf": CompressionConfig,
     "readout_conf": ReadoutConfig,
     "model_conf": ModelConfig,
+    "audio_conf": AudioOptions,
 }
 
 

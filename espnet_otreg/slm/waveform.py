@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +16,12 @@ from espnet_otreg.data.audio import CONVERSIONS
 from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
 from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.errors import UserError, sentence_for
+from espnet_otreg.files import read_json
+from espnet_otreg.models_offline.directory import model_directory
+from espnet_otreg.slm.config import WhisperConfig, parse_slm_config
 
 SAMPLE_RATE = 16000
+_WHISPER_FRAME = 320  # samples
 
 
 def refuse_too_long(samples: int, longest: int, where: str) -> None:
@@ -68,6 +74,27 @@ def read_waveform(
     return samples
 
 
+def longest_input(encoder: str | Path) -> int:
+    """Samples at 16 kHz that a pretrained encoder takes; a very large number if any.
+
+    Args:
+        encoder: a local directory of a Hugging Face model.
+
+    Raises:
+        UserError: if it has no readable configuration.
+    """
+    config = read_json(Path(encoder) / "config.json")
+    if config.get("model_type") != "whisper":
+        return sys.maxsize  # positions are relative
+    return int(config["max_source_positions"]) * _WHISPER_FRAME
+
+
+def longest_samples(model: Any) -> int:
+    """Samples at 16 kHz that a spoken language model takes, by its encoder."""
+    whisper = getattr(getattr(model, "encoder", None), "whisper", None)
+    return sys.maxsize if whisper is None else int(whisper.max_samples)
+
+
 class SoundTable(Mapping[str, NDArray[np.float32]]):
     """The waveforms that a ``wav.scp`` lists, read when they are asked for.
 
@@ -107,3 +134,20 @@ class SoundTable(Mapping[str, NDArray[np.float32]]):
 
     def __len__(self) -> int:
         return len(self._recordings)
+
+
+def sound_reader(values: Mapping[str, Any]) -> Callable[[str], SoundTable]:
+    """What reads the recordings of a training: a function of the path of its ``wav.scp``.
+
+    Args:
+        values: the configuration of the training.
+
+    Raises:
+        ConfigErrors: if it is wrong.
+        UserError: if the encoder is not there.
+    """
+    config = parse_slm_config(values)
+    longest = sys.maxsize
+    if isinstance(config.encoder_conf, WhisperConfig):
+        longest = longest_input(model_directory(config.encoder_conf.model))
+    return functools.partial(SoundTable, options=config.audio_conf, longest=longest)
