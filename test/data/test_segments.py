@@ -15,6 +15,7 @@ from espnet_otreg.decoding.data import read_data_set
 from espnet_otreg.errors import UserError
 from espnet_otreg.slm.feature_dir import FeatureOptions, list_items
 from espnet_otreg.slm.train_data import parse_sources, set_errors
+from espnet_otreg.slm.waveform import SoundTable
 
 from .conftest import tone
 
@@ -56,6 +57,8 @@ def test_every_reader_of_a_data_directory_takes_the_same_part(make_call: MakeDir
     directory = make_call()
     recordings = read_recordings(directory / "wav.scp")
     assert loudest_hertz(recordings["a"].read(16000)) == pytest.approx(500, abs=2)
+    table = SoundTable(directory / "wav.scp")  # of a training
+    assert sorted(table) == ["a", "b"] and np.array_equal(table["a"], recordings["a"].read(16000))
     data = read_data_set(directory, precomputed=False)
     assert {u.key: u.source for u in data.utterances} == recordings
     assert [u.seconds for u in data.utterances] == pytest.approx([1.0, 0.75])
