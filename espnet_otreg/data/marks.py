@@ -36,7 +36,8 @@ _NAMED_PUNCTUATION = re.compile(
     r"ELLIPSIS|SLASH|(?:DOUBLE-|SINGLE-|CLOSE-|UN)?QUOTE|(?:LEFT|RIGHT)-(?:PAREN|BRACE)|PERCENT|"
     r"AMPERSAND)"
 )
-_SINGLE_BRACKET = re.compile(r"[\[\]{}【】〔〕]|<\w|\w>")
+_ALONE = {*BRACKETS, *BRACKETS.values()} - set("<>()")  # "a)" and "a > b" are no marks
+_SINGLE_BRACKET = re.compile(f"[{re.escape(''.join(sorted(_ALONE)))}]|<\\w|\\w>")
 # Most transcripts: words, and behind them the marks of sentences.
 _PLAIN = re.compile(r"(?:[^\W_]|\s|(?<=\w)[.,?!;:'’](?!\w)|(?<=\w)['’](?=\w))*")
 _SENTENCE_MARKS = ".,?!;:…"

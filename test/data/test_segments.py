@@ -141,6 +141,13 @@ def test_readers_of_a_faulty_table_name_it(make_call: MakeDir) -> None:
         recording.read(16000)
 
 
+def test_a_command_is_refused_by_every_reader(make_call: MakeDir) -> None:
+    directory = make_call(wav_scp="call sox call.flac -t wav - |\n")
+    assert "own/wav.scp:1: recording 'call' is a command" in validate_data(directory)[0]
+    with pytest.raises(UserError, match=r"own/wav.scp: 'call' is a command"):
+        read_data_set(directory, precomputed=False)
+
+
 def test_a_second_channel_is_not_taken_for_the_first(make_call: MakeDir) -> None:
     directory = make_call(**{"reco2file_and_channel": "call call A\n"})
     assert validate_data(directory) == []

@@ -1,5 +1,6 @@
 """Byte order marks, other encodings and unseen characters in tables."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from espnet_otreg.data.tsv import read_rows
 from espnet_otreg.data.validate import validate_data
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json, read_yaml
+from espnet_otreg.slm.train_data import parse_sources, set_errors
 
 MakeDir = Callable[..., Path]
 BOM = "\ufeff"
@@ -33,6 +35,16 @@ def test_other_files_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert read_yaml(tmp_path / "a.yaml") == {"a": 1}
     (tmp_path / "a.tsv").write_text(BOM + "path\nx.mp3\n", encoding="utf-8")
     assert list(read_rows(tmp_path / "a.tsv", ["path"])) == [{"path": "x.mp3"}]
+
+
+def test_espnet_would_take_the_mark_for_a_part_of_the_id(make_data_dir: MakeDir) -> None:
+    directory = make_data_dir()
+    (directory / "text").write_text(BOM + "a Good.\nb ok\n", encoding="utf-8")
+    options = [f"{directory}/wav.scp,speech,sound", f"{directory}/text,text,text"]
+    (error,) = set_errors("train", parse_sources("--train", options, []), [])
+    assert "own/text: begins with a byte order mark" in error
+    subprocess.run(error.split("remove it: ")[1], shell=True, check=True)
+    assert set_errors("train", parse_sources("--train", options, []), []) == []
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
