@@ -17,8 +17,11 @@ def is_mp4(content: bytes) -> bool:
     return content[4:8] in _MP4_STARTS
 
 
-def check_mp4(content: bytes, name: str) -> None:
+def check_mp4(content: bytes, name: str) -> bool:
     """Raise unless the boxes of an MP4 file fill it, and its table of contents is there.
+
+    Returns:
+        Whether a missing piece would be seen: the pieces of a stream (moof) need no list of them.
 
     Raises:
         UserError: if it is cut off.
@@ -41,6 +44,7 @@ def check_mp4(content: bytes, name: str) -> None:
         place += size
     if b"moov" not in names:
         raise truncated(name, "its box 'moov', the table of contents, is missing")
+    return b"moof" not in names or b"mfra" in names
 
 
 def _vint(content: bytes, place: int, name: str, keep_marker: bool) -> tuple[int | None, int]:
