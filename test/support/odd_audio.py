@@ -52,7 +52,9 @@ def voice(seconds: float, rate: int, channels: int = 1) -> np.ndarray:
     return samples if channels > 1 else samples[:, 0]
 
 
-def write(samples: np.ndarray, rate: int, kind: str, subtype: str | None = None, **more: Any) -> Any:
+def write(
+    samples: np.ndarray, rate: int, kind: str, subtype: str | None = None, **more: Any
+) -> Any:
     """The bytes of a file that libsndfile writes."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format=kind, subtype=subtype, **more)
@@ -151,11 +153,15 @@ def wav_sizes() -> Iterator[Odd]:
     yield refused("cut2.wav", "cut by two bytes", good[:-2])
     yield refused("cut_pipe.wav", "sizes of a pipe, cut in a sample",
                   sized(good, 0x7FFFFFFF, 0x7FFFFFFF)[:-1])  # fmt: skip
-    listed = b"LIST" + struct.pack("<I", 26) + b"INFOISFT" + struct.pack("<I", 14) + b"a program v1.0"
+    listed = (
+        b"LIST" + struct.pack("<I", 26) + b"INFOISFT" + struct.pack("<I", 14) + b"a program v1.0"
+    )
     yield used("list.wav", "a chunk behind the samples", sized(good + listed, data + 70), seconds)
     tag = b"ID3\x04\0\0\0\0\x0f\x76" + b"\0TIT2 \xff\xfe" * 220
     yield used("id3.wav", "an ID3 tag behind the end", good + tag[: 10 + 0x7F6], seconds)
-    yield used("junk.wav", "20 bytes of rubbish behind the end", good + bytes(range(200, 220)), seconds)
+    yield used(
+        "junk.wav", "20 bytes of rubbish behind the end", good + bytes(range(200, 220)), seconds
+    )
     odd = write(voice(0.25, 8000)[:1999], 8000, "WAV", "PCM_U8")
     unpadded = sized(odd[: 44 + 1999], 36 + 1999, 1999)
     yield used("odd.wav", "odd number of bytes without padding", unpadded, 1999 / 8000)
@@ -189,7 +195,9 @@ def other_headers() -> Iterator[Odd]:
     yield used("little.aifc", "AIFC, little-endian",
                write(sound, 16000, "AIFF", "PCM_16", endian="LITTLE"), seconds)  # fmt: skip
     yield used("form_small.aiff", "FORM size too small", put(aiff, 4, 999, ">I"), seconds)
-    yield used("comm_small.aiff", "COMM declares too few frames", put(aiff, common + 10, 99, ">I"), 0.3)
+    yield used(
+        "comm_small.aiff", "COMM declares too few frames", put(aiff, common + 10, 99, ">I"), 0.3
+    )
     yield used("comm_large.aiff", "COMM declares too many frames",
                put(aiff, common + 10, 99999, ">I"), seconds)  # fmt: skip
     yield used("ssnd_small.aiff", "SSND size too small", put(aiff, ssnd + 4, 5008, ">I"), seconds)
@@ -227,13 +235,19 @@ def flac_files() -> Iterator[Odd]:
     yield used("true.flac", "FLAC", flac, seconds)
     yield used("24.flac", "FLAC, 48000 Hz, 24 bit, 2 channels",
                write(voice(0.3, 48000, 2), 48000, "FLAC", "PCM_24"), 0.3)  # fmt: skip
-    yield used("unknown.flac", "FLAC, streamed: no length, no checksum", declaring(0, False), seconds)
+    yield used(
+        "unknown.flac", "FLAC, streamed: no length, no checksum", declaring(0, False), seconds
+    )
     yield used("small.flac", "FLAC that declares too few samples", declaring(5000), seconds)
-    yield used("large.flac", "FLAC that declares too many, checksum true", declaring(50000), seconds)
+    yield used(
+        "large.flac", "FLAC that declares too many, checksum true", declaring(50000), seconds
+    )
     yield refused("cut.flac", "FLAC, cut", flac[: len(flac) // 2])
     yield refused("cut_streamed.flac", "FLAC, streamed, cut", declaring(0, False)[:-50])
     middle = len(flac) // 2
-    yield refused("flipped.flac", "FLAC with a wrong byte", put(flac, middle, flac[middle] ^ 85, "B"))
+    yield refused(
+        "flipped.flac", "FLAC with a wrong byte", put(flac, middle, flac[middle] ^ 85, "B")
+    )
 
 
 def ogg_files() -> Iterator[Odd]:
@@ -276,7 +290,9 @@ def mpeg_files() -> Iterator[Odd]:
     count = struct.unpack(">I", first[place + 8 : place + 12])[0]
     yield used("fewer.mp3", "MP3 that declares half of its frames",
                put(first, place + 8, count // 2, ">I"), frames - 1105 / 44100)  # fmt: skip
-    yield refused("more.mp3", "MP3 that declares more frames", put(first, place + 8, count + 9, ">I"))
+    yield refused(
+        "more.mp3", "MP3 that declares more frames", put(first, place + 8, count + 9, ">I")
+    )
     yield refused("cut.mp3", "MP3, cut", first[: len(first) // 2])
     yield refused("cut_raw.mp3", "MP3 without header, cut in a frame", raw[:-10])
     yield refused("lost.mp3", "MP3 with 40 bytes missing", raw[:2000] + raw[2040:])
@@ -292,7 +308,9 @@ def boxed_files() -> Iterator[Odd]:
     yield used("alac.m4a", "M4A, ALAC", encode(voice(0.6, 16000), 16000, "ipod", "alac"), 0.6)
     yield used("six.m4a", "M4A, AAC, 48000 Hz, 6 channels",
                encode(voice(0.5, 48000, 6), 48000, "ipod", "aac"), 0.5)  # fmt: skip
-    yield refused("no_moov.m4a", "M4A, cut before its table of contents", m4a[: m4a.find(b"moov") - 4])
+    yield refused(
+        "no_moov.m4a", "M4A, cut before its table of contents", m4a[: m4a.find(b"moov") - 4]
+    )
     pieces = encode(voice(0.6, 16000), 16000, "mp4", "aac",
                     options={"movflags": "empty_moov+default_base_moof"})  # fmt: skip
     # Without an edit list the delay of the encoder is sound like the rest.
@@ -304,7 +322,9 @@ def boxed_files() -> Iterator[Odd]:
     live = live_webm(voice(0.6, 48000), 48000)
     yield used("live.webm", "WebM of a live recorder: no sizes", live, 0.6)
     yield refused("cut_live.webm", "WebM of a live recorder, cut", live[:-10])
-    yield used("flac.mka", "Matroska, FLAC", encode(voice(0.4, 16000), 16000, "matroska", "flac"), 0.4)
+    yield used(
+        "flac.mka", "Matroska, FLAC", encode(voice(0.4, 16000), 16000, "matroska", "flac"), 0.4
+    )
     yield used("true.wv", "WavPack", encode(voice(0.4, 16000), 16000, "wv", "wavpack"), 0.4)
 
 
