@@ -156,9 +156,16 @@ def read_data_dir(directory: str | Path) -> list[Utterance]:
     """The utterances of a data directory written by :func:`write_data_dir`, sorted by id.
 
     Raises:
-        UserError: if a table is missing, malformed or has other keys than wav.scp.
+        UserError: if a table is missing, malformed or has other keys than wav.scp, or if
+            utterances are parts of recordings.
     """
     directory = Path(directory)
+    if (directory / "segments").is_file():
+        raise UserError(
+            "utterances are parts of recordings here (segments)",
+            str(directory),
+            "cut them with format_data first",
+        )
     tables = {name: read_table(directory / name) for name in TABLES}
     keys = tables["wav.scp"].keys()
     for name, table in tables.items():

@@ -13,7 +13,7 @@ from espnet_otreg.utf8 import visible
 SEGMENTS = "segments"  # <utterance> <recording> <start> <end>, seconds; an end of -1 is the end
 CHANNELS = "reco2file_and_channel"
 # How far a segment may go beyond its recording: times are often rounded, to a frame or so.
-OVERSHOOT = 0.01
+OVERSHOOT = 0.025
 _FIRST_CHANNELS = ("A", "0", "1")  # the one channel of a mono recording, by one habit or another
 
 
