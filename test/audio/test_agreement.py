@@ -11,7 +11,8 @@ import pytest
 import torch
 import yaml
 from audio_model import write_audio_model
-from odd_audio import REFUSED, TOO_LONG, odd_recordings, table, table_in_docs, write_corpus
+from odd_audio import odd_recordings, table, table_in_docs, write_corpus
+from odd_common import REFUSED, TOO_LONG
 
 from espnet_otreg.bin import slm_transcribe
 from espnet_otreg.data.format import format_data
