@@ -65,9 +65,11 @@ def wav_sizes() -> Iterator[Odd]:
         ("riff_small", "RIFF size 2 bytes too small", data + 34, None),
         ("data_small", "data size too small, RIFF size true", None, data // 2),
         ("data_large", "data size too large, RIFF size true", None, data + 4096),
-        ("both_small", "both sizes too small", 36 + data // 2, data // 2),
     ):
         yield used(f"{name}.wav", oddity, sized(good, riff, size), seconds)
+    both = sized(good, 36 + data // 2, data // 2)
+    yield refused("both_small.wav", "both sizes too small: rubbish or samples?", both)
+    yield refused("joined.wav", "two WAV files joined", good + good)
     yield refused("both_large.wav", "both sizes too large", sized(good, data + 9036, data + 9000))
     yield refused("cut.wav", "cut in the middle", good[: len(good) // 2])
     yield refused("cut2.wav", "cut by two bytes", good[:-2])

@@ -26,7 +26,8 @@ def check_mp4(content: bytes, name: str) -> bool:
     Raises:
         UserError: if it is cut off.
     """
-    place, names = 0, set()
+    place = 0
+    names: list[bytes] = []
     while place < len(content):
         if not content[place:].strip(b"\0"):
             break
@@ -40,10 +41,12 @@ def check_mp4(content: bytes, name: str) -> bool:
             raise damaged(name, f"no MP4 box begins at byte {place}")
         if place + size > len(content):
             raise truncated(name, f"its box '{kind.decode('latin-1')}' is not whole")
-        names.add(kind)
+        names.append(kind)
         place += size
     if b"moov" not in names:
         raise truncated(name, "its box 'moov', the table of contents, is missing")
+    if names.count(b"moov") > 1:
+        raise damaged(name, "it is joined of two files")
     return b"moof" not in names or b"mfra" in names
 
 
