@@ -57,7 +57,8 @@ def test_known_marks_go(text: str) -> None:
 @pytest.mark.parametrize(
     "mark",
     ["[door]", "<foreign>", "{fw}", "((i think so))", "*word*", "**bold**", "+door+", "%foo", "&fr",
-     "[noise", "noise]", "<unk", "unk>", "{x", "【音楽】", "⟦x⟧", "⟨x", "[in]", "[pre[sent]-/pres[ent]-]", "YYY",
+     "[noise", "noise]", "<unk", "unk>", "{x", "【音楽】", "⟦x⟧", "⟨x", "[in]",
+     "[pre[sent]-/pres[ent]-]", "YYY",
      ",COMMA", ".PERIOD", "<lang:es>", "[12.5]"],
 )  # fmt: skip
 def test_unknown_marks_are_named_and_no_words(mark: str) -> None:
