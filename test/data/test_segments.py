@@ -106,6 +106,8 @@ def test_lengths_are_those_of_the_segments(make_call: MakeDir, tmp_path: Path) -
         ("a call 0 1\nb call -1 -1\n", "2: utterance 'b': a time below zero"),
         ("a call 0 1\nb call nan 1\n", "2: utterance 'b': 'nan 1' are no two times"),
         ("a call 0 1\nb call 0 inf\n", "2: utterance 'b': '0 inf' are no two times"),
+        ("a call 0 1\nb call 0 1_0\n", "2: utterance 'b': '0 1_0' are no two times"),
+        ("a call 0 1\nb call 0:00 0:01\n", "2: utterance 'b': '0:00 0:01' are no two times"),
         ("a call 0 1\nb call 0 1,5\n", "2: utterance 'b': '0 1,5' are no two times"),
         ("a call 0 1\nb call 0\n", "2: utterance 'b': expected 4 columns"),
         ("a call 0 1\nb call 0 1 0\n", "2: utterance 'b': expected 4 columns"),
@@ -145,7 +147,7 @@ def test_a_command_is_refused_by_every_reader(make_call: MakeDir) -> None:
     directory = make_call(wav_scp="call sox call.flac -t wav - |\n")
     assert "own/wav.scp:1: recording 'call' is a command" in validate_data(directory)[0]
     with pytest.raises(UserError, match=r"own/wav.scp: 'call' is a command"):
-        read_data_set(directory, precomputed=False)
+        read_recordings(directory / "wav.scp")
 
 
 def test_a_second_channel_is_not_taken_for_the_first(make_call: MakeDir) -> None:
