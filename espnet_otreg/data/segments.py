@@ -14,7 +14,7 @@ SEGMENTS = "segments"  # <utterance> <recording> <start> <end>, seconds; an end 
 CHANNELS = "reco2file_and_channel"
 # How far a segment may go beyond its recording: times are often rounded, to a frame or so.
 OVERSHOOT = 0.025
-_TIME = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?")
+_TIME = re.compile(r"[+-]?([0-9]{1,9}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 _FIRST_CHANNELS = ("A", "0", "1")  # the one channel of a mono recording, by one habit or another
 
 
