@@ -25,6 +25,15 @@ def check_mp4(content: bytes, name: str) -> bool:
 
     Raises:
         UserError: if it is cut off.
+
+    >>> boxes = b"\\0\\0\\0\\x0cftypM4A \\0\\0\\0\\x08moov"
+    >>> check_mp4(boxes, "a.m4a")
+    True
+    >>> check_mp4(boxes[:-9], "a.m4a")
+    Traceback (most recent call last):
+    ...
+    espnet_otreg.errors.UserError: a.m4a: the audio file is truncated (its box 'ftyp' is not \
+whole); copy or download it again
     """
     place = 0
     names: list[bytes] = []
@@ -73,6 +82,11 @@ def check_matroska(content: bytes, name: str) -> bool:
 
     Raises:
         UserError: if it is cut off.
+
+    >>> check_matroska(bytes.fromhex("1a45dfa380 18538067 83 4286 80"), "a.webm")
+    True
+    >>> check_matroska(bytes.fromhex("1a45dfa380 18538067 ff 4286 80"), "a.webm")
+    False
     """
     declared = True
     place = 0
