@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -28,12 +29,31 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def positive(**values: float) -> list[str]:
-    """Messages about values that are not.
+    """Messages about values that are not, or not finite.
 
-    >>> positive(layers=2, width=0)
-    ['width: must be positive, found 0']
+    >>> positive(layers=2, width=0, scale=float("nan"))
+    ['width: must be positive, found 0', 'scale: must be positive, found nan']
     """
-    return [f"{name}: must be positive, found {v}" for name, v in values.items() if v <= 0]
+    return [
+        f"{name}: must be {'finite' if v == math.inf else 'positive'}, found {v}"
+        for name, v in values.items()
+        if not 0 < v < math.inf
+    ]
+
+
+def not_negative(**values: float) -> list[str]:
+    """Messages about values that are negative, or not finite.
+
+    >>> not_negative(noise=0.0, weight=-1.0)
+    ['weight: must not be negative, found -1.0']
+    >>> not_negative(weight=float("nan"))
+    ['weight: must be finite, found nan']
+    """
+    return [
+        f"{name}: must {'not be negative' if v < 0 else 'be finite'}, found {v}"
+        for name, v in values.items()
+        if not 0 <= v < math.inf
+    ]
 
 
 def probability(**values: float) -> list[str]:

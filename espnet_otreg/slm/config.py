@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from espnet_otreg.config import did_you_mean, parse_config, positive, probability
+from espnet_otreg.config import did_you_mean, not_negative, parse_config, positive, probability
 from espnet_otreg.errors import ConfigErrors
 from espnet_otreg.regularizers.registry import NamedRegularizer, parse_regularizers
 from espnet_otreg.slm.espnet_classes import espnet_class_names
@@ -39,7 +39,7 @@ class WhisperConfig:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        return [] if self.trailing_silence >= 0 else ["trailing_silence: must not be negative"]
+        return not_negative(trailing_silence=self.trailing_silence)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Wav2Vec2Config:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        return [] if self.trailing_silence >= 0 else ["trailing_silence: must not be negative"]
+        return not_negative(trailing_silence=self.trailing_silence)
 
 
 ENCODERS: dict[str, type] = {
@@ -157,10 +157,9 @@ class ModelConfig:
         errors = positive(max_nonfinite_steps=self.max_nonfinite_steps) + probability(
             label_smoothing=self.label_smoothing
         )
-        for name in ("cross_entropy_weight", "embedding_noise"):
-            if getattr(self, name) < 0:
-                errors.append(f"{name}: must not be negative, found {getattr(self, name)}")
-        return errors
+        return errors + not_negative(
+            cross_entropy_weight=self.cross_entropy_weight, embedding_noise=self.embedding_noise
+        )
 
 
 @dataclass(frozen=True)

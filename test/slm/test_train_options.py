@@ -153,6 +153,9 @@ def test_keys_of_yaml(tmp_path: Path, text: str, says: str) -> None:
         ({"freeze": [True]}, "YAML reads yes, on and true"),
         ({"regularizers": [{"otreg": {"epsilon": "1e-2"}}]}, "write 1.0e-2"),
         ({"model_conf": {"label_smoothing": "1e-1"}}, "write 1.0e-1"),
+        ({"model_conf": {"cross_entropy_weight": float("nan")}}, "must be finite, found nan"),
+        ({"readout_conf": {"initial_scale": float("nan")}}, "must be positive, found nan"),
+        ({"readout_conf": {"initial_scale": float("inf")}}, "must be finite, found inf"),
     ],
 )
 def test_values_that_yaml_reads_otherwise(
