@@ -192,8 +192,8 @@ def test_what_only_espnet_and_pytorch_know_is_told_in_a_sentence(
         texts = own.root / "train/text"  # where lengths belong
         done = train("--train_shape_file", texts, config={"batch_type": "numel"})
         assert_refused(done, "batch_type, batch_size, batch_bins, shape files: ", "correct them")
-        done = train("--max_cache_size", "much")
-        assert_refused(done, "command line: argument --max_cache_size: invalid", "--help_all")
+        done = train("--chunk_length")
+        assert_refused(done, "command line: argument --chunk_length: expected one", "--help_all")
 
 
 def test_token_classes_of_another_llm(train: Train, own: TinyTraining, tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ def test_every_number_of_espnet_is_checked() -> None:
         ({"scheduler": "ReduceLROnPlateau", "scheduler_conf": {"last_epoch": -1}},
          "reducelronplateau does not take it".replace("reducelronplateau", "ReduceLROnPlateau")),
         ({"scheduler": "warmuplr", "scheduler_conf": {"last_epoch": -1}}, None),
+        ({"max_cache_size": "much"}, "max_cache_size: expected a size such as 500MB, found 'much'"),
+        ({"max_cache_size": "2 GB", "valid_max_cache_size": "none"}, None),
         ({"early_stopping_criterion": ["valid", "loss"]}, "early_stopping_criterion: expected ["),
         ({"val_scheduler_criterion": "loss"}, "val_scheduler_criterion: expected ["),
         ({"use_amp": True, "use_tf32": "true"}, "use_tf32: not with use_amp"),
