@@ -118,11 +118,10 @@ def _check_costs(cost: Tensor, strength: float) -> bool:
         return False
     lowest, highest = torch.stack(torch.aminmax(cost.detach())).tolist()
     if math.isnan(lowest) or lowest == -math.inf:
-        wrong = (cost.isnan() | (cost == -torch.inf)).nonzero()[0].tolist()
+        b, i, j = (cost.isnan() | (cost == -torch.inf)).nonzero()[0].tolist()
         raise ValueError(
             "cost: expected numbers or inf for a forbidden pair, found "
-            f"{float(cost.detach()[tuple(wrong)])} between source {wrong[1]} and target {wrong[2]} of "
-            f"problem {wrong[0]}"
+            f"{float(cost.detach()[b, i, j])} between source {i} and target {j} of problem {b}"
         )
     forbids = highest == math.inf
     if forbids:

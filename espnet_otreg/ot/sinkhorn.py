@@ -147,9 +147,9 @@ def sinkhorn(
     gradient reaches it. Exact marginals that no plan meets for that reason leave a problem that is
     not converged: its ``residual`` stays above twice the mass that cannot be placed.
 
-    Rounding is relative to the exponents, which are as large as the costs over epsilon: measured, an
-    exact marginal is off by 2e-9 max |C| / epsilon in float32 and 4e-18 max |C| / epsilon in
-    float64, at worst a hundred times that. With costs of up to 2, float32 passes the default
+    Rounding is relative to the exponents, which are as large as the costs over epsilon. Measured,
+    an exact marginal is off by 2e-9 max |C| / epsilon in float32 and 4e-18 max |C| / epsilon in
+    float64, at worst a hundred times that: with costs of up to 2, float32 passes the default
     tolerance at an epsilon of about 4e-6. ``residual`` includes that error, and ``converged`` is
     False where it is above the tolerance.
 

@@ -51,7 +51,7 @@ def solve(cost, relaxations, gradient="implicit", **settings):
 
 
 def pots_plan(cost, epsilon, relaxations=(None, None)):
-    """POT's plan of a cost (S, T) with uniform masses, a large cost standing for an infinite one."""
+    """POT's plan of a cost (S, T), uniform masses; a large cost stands for an infinite one."""
     a, b = (np.full(n, 1 / n) for n in cost.shape)
     problem = (a, b, torch.where(cost == INF, LARGE, cost).double().numpy(), epsilon)
     if relaxations == (None, None):
@@ -373,7 +373,11 @@ def test_divergence_refuses_what_it_cannot_place():
             sinkhorn_divergence(x, x + 1, cost=blocked, epsilon=size)
     with pytest.raises(ValueError, match="forbids pairs"):
         sinkhorn_divergence(
-            x, x + 1, cost=lambda u, v: torch.where(torch.ones(3, 3).tril(-1) > 0, INF, squared_euclidean_cost(u, v))
+            x,
+            x + 1,
+            cost=lambda u, v: torch.where(
+                torch.ones(3, 3).tril(-1) > 0, INF, squared_euclidean_cost(u, v)
+            ),
         )
 
     def walled(one, other):
