@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,6 +74,19 @@ class TransportProblem:
         """The problems that ``which``, (B,) bool, names."""
         parts = (getattr(self, field.name)[which] for field in fields(self))
         return TransportProblem(*parts)
+
+
+def check_cost(cost: Any) -> None:
+    """Raise ValueError unless a cost is a real tensor of shape (B, S, T).
+
+    >>> check_cost(torch.zeros(2, 3))
+    Traceback (most recent call last):
+    ValueError: cost: expected a real tensor of shape (B, S, T), found shape (2, 3), torch.float32
+    """
+    if not isinstance(cost, Tensor) or cost.dim() != 3 or cost.is_complex():
+        is_tensor = isinstance(cost, Tensor)
+        found = f"shape {tuple(cost.shape)}, {cost.dtype}" if is_tensor else type(cost).__name__
+        raise ValueError(f"cost: expected a real tensor of shape (B, S, T), found {found}")
 
 
 def _masses(
@@ -179,9 +193,7 @@ def make_problem(
     >>> problem.source, problem.support.sum().item()
     (tensor([[1., 0.]]), 2)
     """
-    if not isinstance(cost, Tensor) or cost.dim() != 3 or cost.is_complex():
-        found = tuple(cost.shape) if isinstance(cost, Tensor) else type(cost).__name__
-        raise ValueError(f"cost: expected a real tensor of shape (B, S, T), found {found}")
+    check_cost(cost)
     cost = cost.to(working_dtype(cost))
     source, source_mask = _masses(cost, cost.shape[1], source_mask, source_mass, "source")
     target, target_mask = _masses(cost, cost.shape[2], target_mask, target_mass, "target")
