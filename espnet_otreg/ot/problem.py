@@ -130,7 +130,8 @@ def _check_costs(cost: Tensor, strength: float) -> bool:
     """Whether any cost (B, S, T) is infinite; ValueError on NaN, -inf and too large ones."""
     if cost.numel() == 0:
         return False
-    lowest, highest = torch.stack(torch.aminmax(cost.detach())).tolist()
+    entries = cost.detach()
+    lowest, highest = torch.stack([entries.amin(), entries.amax()]).tolist()  # NaN wins in both
     if math.isnan(lowest) or lowest == -math.inf:
         b, i, j = (cost.isnan() | (cost == -torch.inf)).nonzero()[0].tolist()
         raise ValueError(
