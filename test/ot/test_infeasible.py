@@ -120,7 +120,7 @@ def test_infeasible_blocks_are_never_converged(iterations):
     assert relaxed.converged.all()
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_converged_tells_feasible_problems_from_others(seed):
     generator = np.random.default_rng(seed)
     sources, targets = generator.integers(2, 6, 2)

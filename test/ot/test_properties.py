@@ -1,6 +1,6 @@
 """What holds for every problem: random sizes, masks, masses, epsilons, precisions.
 
-100 examples of most properties, 630 in all; ``tools/nightly.sh`` tries 12,500.
+100 examples of most properties, 620 in all; ``tools/nightly.sh`` tries 12,400.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def forbidding(draw, **options):
     return Problems(barred, p.masks, p.masses, p.epsilon), forbidden
 
 
-@settings(max_examples=max(30, settings().max_examples // 4))  # each solves its problems thrice
+@settings(max_examples=settings().max_examples // 5)  # each solves its problems thrice
 @given(
     forbidding(epsilons=(0.002, 0.02, 0.1, 1.0), scales=(1.0, 20.0)),
     st.sampled_from([(None, None), (0.3, None), (0.3, 0.5)]),
@@ -153,7 +153,7 @@ def test_forbidden_pairs_have_no_mass_and_no_gradient(given_problems, relaxation
     p, forbidden = given_problems
     common = {
         "epsilon": p.epsilon, "source_relaxation": relaxations[0],
-        "target_relaxation": relaxations[1], "max_iterations": 40,
+        "target_relaxation": relaxations[1], "max_iterations": 25,
     }  # fmt: skip
     cost = p.cost.clone().requires_grad_()
     solution = sinkhorn(cost, *p.masks, *p.masses, **common, gradient=gradient)

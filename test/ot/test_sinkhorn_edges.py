@@ -160,13 +160,13 @@ def test_target_marginals_are_met_to_the_rounding_of_the_exponents(random_cost, 
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("scale", [1.0, 1e4, 1e8])
+@pytest.mark.parametrize("scale", [1.0, 1e8])
 def test_converged_is_true_of_the_plan_itself(random_cost, dtype, scale):
     # Costs that make a permutation obvious, so that a few iterations seem to be enough.
     obvious = torch.eye(9)[[3, 1, 4, 0, 5, 8, 2, 6, 7]]
     cost = scale * (random_cost(3, 9, 9, dtype=torch.float32) - obvious / 2)
     cost = cost.clamp(-6e4, 6e4).to(dtype) if dtype == torch.float16 else cost.to(dtype)
-    for epsilon in EPSILONS:
+    for epsilon in EPSILONS[::2]:
         for gradient in ("implicit", "unrolled"):
             solution = sinkhorn(cost, epsilon=epsilon, gradient=gradient, annealing=20)
             if solution.converged.all():
