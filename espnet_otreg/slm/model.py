@@ -288,7 +288,7 @@ class SpokenLanguageModel(AbsESPnetModel):
                 per_utterance = _mean_tokens_per_utterance(tokens, len(transcripts), device)
                 total = total + term * (per_utterance * len(transcripts) / tokens)
         statistics["loss"] = total.detach().clone()
-        self._check_finite(total, statistics, utt_id)
+        total = self._checked(total, statistics, utt_id)
         weight = torch.tensor(float(tokens), device=total.device)
         detached = {name: value.detach() for name, value in statistics.items()}
         # Scalars become vectors of one element, which several processes can gather.
@@ -297,13 +297,14 @@ class SpokenLanguageModel(AbsESPnetModel):
         )
         return gathered
 
-    def _check_finite(
+    def _checked(
         self, loss: Tensor, statistics: dict[str, Tensor], utt_id: Sequence[str]
-    ) -> None:
-        """Report a non-finite loss; its gradient makes ESPnet's trainer skip the step."""
+    ) -> Tensor:
+        """The loss; one that is not finite is reported and gets a gradient of NaN, which makes
+        ESPnet's trainer skip the step (an infinite constant would have a finite one)."""
         if not self.training or bool(torch.isfinite(loss)):
             self._nonfinite_in_a_row = 0
-            return
+            return loss
         self._nonfinite_in_a_row += 1
         terms = ", ".join(f"{name}={float(value):.4g}" for name, value in statistics.items())
         logging.warning(
@@ -315,6 +316,7 @@ class SpokenLanguageModel(AbsESPnetModel):
                 "utterances " + " ".join(utt_id),
                 "look at these utterances, lower the learning rate or the regularizers' weights",
             )
+        return loss * torch.nan
 
     def collect_feats(self, speech: Tensor, speech_lengths: Tensor, **_: Any) -> dict[str, Tensor]:
         """Frontend features, for ESPnet's normalisation statistics."""
