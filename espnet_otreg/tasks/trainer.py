@@ -17,6 +17,7 @@ from espnet_otreg.files import atomic_write, lock_directory
 from espnet_otreg.slm.checkpoint import naming_checkpoint
 from espnet_otreg.tasks.epoch import INTERRUPTED, StoppableEpoch
 from espnet_otreg.tasks.interruption import StopRequest, reading
+from espnet_otreg.tasks.languages import record_languages
 from espnet_otreg.tasks.recovery import flush, keep_previous, repair
 from espnet_otreg.tasks.same_config import INPUTS
 from espnet_otreg.tasks.sanity import overfit_ten
@@ -32,6 +33,7 @@ class SLMTrainer(Trainer):
     _configuration: dict[str, Any]
     _last_unchanged = False  # by the last epoch, after which ESPnet gives up
     _epochs = 0
+    args: argparse.Namespace  # the options of the training
     _request = StopRequest()
     _epoch: StoppableEpoch
 
@@ -73,6 +75,7 @@ class SLMTrainer(Trainer):
                 (directory / FINISHED).unlink(missing_ok=True)
                 with atomic_write(directory / CONFIG) as file:
                     yaml_no_alias_safe_dump(cls._configuration, file, indent=4, sort_keys=False)
+                record_languages(cls.args, directory, resumed=done > 0)
             if distributed.distributed:
                 torch.distributed.barrier()
             super().run(model, *args, **kwargs)

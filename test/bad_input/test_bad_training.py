@@ -19,7 +19,8 @@ from espnet_otreg.files import lock_directory
 from .conftest import FullDisk
 
 Train = Callable[..., Outcome]
-SETTINGS = ("/exp.yaml", "/exp/config.yaml")  # whole files that hold no result
+# Whole files that hold no result.
+SETTINGS = ("/exp.yaml", "/exp/config.yaml", "/exp/languages.json")
 
 
 @pytest.fixture
@@ -264,7 +265,8 @@ def test_a_full_disk(train: Train, full_disk: FullDisk) -> None:
     output = full_disk.directory / "exp"
     done = train("--output_dir", output, max_file_bytes=full_disk.max_file_bytes)
     assert_refused(done, output, "a checkpoint could not be written", "free some space")
-    assert list(files_in(output)) == ["config.yaml"]  # and no cut-off checkpoint
+    # And no cut-off checkpoint.
+    assert sorted(files_in(output)) == ["config.yaml", "languages.json"]
 
 
 def test_a_gpu_where_there_is_none(train: Train, tmp_path: Path) -> None:

@@ -159,7 +159,10 @@ def test_audio_is_transcribed_as_its_data_directory_is_decoded(
         for mode, texts in expected.items():
             assert speech_lm.transcribe(paths, "it", mode) == [texts["it_0"], texts["it_1"]]
         samples, _ = soundfile.read(paths[0], dtype="float32")
-        assert speech_lm.transcribe(samples, "it", "llm") == expected["llm"]["it_0"]
+        for name in ("it", "IT", "Italian", "it_IT.UTF-8"):
+            assert speech_lm.transcribe(samples, name, "llm") == expected["llm"]["it_0"]
+        with pytest.raises(UserError, match=r"not trained for German \(de\); it knows Italian"):
+            speech_lm.transcribe(samples, "de", "llm")
 
     check(SpeechLM.from_pretrained(exp))
     moved = _pack_and_move(exp, tmp_path, exp, whisper)
