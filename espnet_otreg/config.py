@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
+
+from espnet_otreg.yaml_hints import number_hint, text_hint
 
 Config = TypeVar("Config")
 
@@ -26,12 +29,31 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def positive(**values: float) -> list[str]:
-    """Messages about values that are not.
+    """Messages about values that are not, or not finite.
 
-    >>> positive(layers=2, width=0)
-    ['width: must be positive, found 0']
+    >>> positive(layers=2, width=0, scale=float("nan"))
+    ['width: must be positive, found 0', 'scale: must be positive, found nan']
     """
-    return [f"{name}: must be positive, found {v}" for name, v in values.items() if v <= 0]
+    return [
+        f"{name}: must be {'finite' if v == math.inf else 'positive'}, found {v}"
+        for name, v in values.items()
+        if not 0 < v < math.inf
+    ]
+
+
+def not_negative(**values: float) -> list[str]:
+    """Messages about values that are negative, or not finite.
+
+    >>> not_negative(noise=0.0, weight=-1.0)
+    ['weight: must not be negative, found -1.0']
+    >>> not_negative(weight=float("nan"))
+    ['weight: must be finite, found nan']
+    """
+    return [
+        f"{name}: must {'not be negative' if v < 0 else 'be finite'}, found {v}"
+        for name, v in values.items()
+        if not 0 <= v < math.inf
+    ]
 
 
 def probability(**values: float) -> list[str]:
@@ -65,6 +87,12 @@ def _fits(value: Any, expected: Any) -> bool:
     if expected is Any:
         return True
     return isinstance(value, expected)
+
+
+def _hint(value: Any, expected: Any) -> str:
+    """What to write where YAML has read another kind of value than the one that was meant."""
+    hint = text_hint(value) if "str" in str(expected) or "Literal['" in str(expected) else ""
+    return hint or number_hint(value)
 
 
 def _type_name(expected: Any) -> str:
@@ -112,7 +140,9 @@ def parse_config(
         if key not in fields:
             errors.append(f"{where}.{key}: unknown key; {did_you_mean(str(key), fields)}")
         elif not _fits(value, hints[key]):
-            errors.append(f"{where}.{key}: expected {_type_name(hints[key])}, found {value!r}")
+            expected = _type_name(hints[key])
+            hint = _hint(value, hints[key])
+            errors.append(f"{where}.{key}: expected {expected}, found {value!r}{hint}")
         else:
             arguments[key] = tuple(value) if isinstance(value, list) else value
     for name, field in fields.items():

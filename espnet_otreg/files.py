@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -34,6 +35,22 @@ def naming_file(path: str | Path) -> Iterator[None]:
         raise
 
 
+def flush_directory(directory: str | Path) -> None:
+    """Have the disk hold which files a directory has, for a loss of power.
+
+    >>> import tempfile
+    >>> flush_directory(tempfile.mkdtemp())
+    """
+    number = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a file system that knows no such thing
+            raise
+    finally:
+        os.close(number)
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open ``path`` for writing so that it appears whole, at the end, or not at all.
@@ -63,6 +80,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        flush_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -97,15 +115,20 @@ def parse_yaml(text: str, where: str) -> Any:
     """What a text in YAML says; only plain values, no Python objects.
 
     Raises:
-        UserError: if it is no YAML, naming the line of ``where``.
+        UserError: if it is no YAML, or a key is given twice or is no name, naming the line of
+            ``where``.
 
     >>> parse_yaml("{lr: 0.1, betas: [0, 1]}", "--optim_conf")
     {'lr': 0.1, 'betas': [0, 1]}
     """
     import yaml
 
+    from espnet_otreg.yaml_text import NameLoader, YamlMistake
+
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, NameLoader)
+    except YamlMistake as error:
+        raise UserError(error.what, f"{where}:{error.line}", error.mend) from error
     except Exception as error:  # PyYAML raises many kinds, for instance for !!int and a wrong date
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where

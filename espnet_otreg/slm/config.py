@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from espnet_otreg.config import did_you_mean, parse_config, positive, probability
+from espnet_otreg.config import did_you_mean, not_negative, parse_config, positive, probability
 from espnet_otreg.data.languages import language_or_default
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.regularizers.registry import NamedRegularizer, parse_regularizers
 from espnet_otreg.slm.espnet_classes import espnet_class_names
 from espnet_otreg.slm.projector_config import PROJECTORS
+from espnet_otreg.yaml_hints import text_hint
 
 SPEECH = "{speech}"
 WAV2VEC2_TYPES = ("wav2vec2", "wav2vec2-bert")  # in their config.json
@@ -39,7 +40,7 @@ class WhisperConfig:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        return [] if self.trailing_silence >= 0 else ["trailing_silence: must not be negative"]
+        return not_negative(trailing_silence=self.trailing_silence)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Wav2Vec2Config:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        return [] if self.trailing_silence >= 0 else ["trailing_silence: must not be negative"]
+        return not_negative(trailing_silence=self.trailing_silence)
 
 
 ENCODERS: dict[str, type] = {
@@ -175,10 +176,9 @@ class ModelConfig:
         errors = positive(max_nonfinite_steps=self.max_nonfinite_steps) + probability(
             label_smoothing=self.label_smoothing
         )
-        for name in ("cross_entropy_weight", "embedding_noise"):
-            if getattr(self, name) < 0:
-                errors.append(f"{name}: must not be negative, found {getattr(self, name)}")
-        return errors
+        return errors + not_negative(
+            cross_entropy_weight=self.cross_entropy_weight, embedding_noise=self.embedding_noise
+        )
 
 
 @dataclass(frozen=True)
@@ -229,8 +229,10 @@ def _well_formed(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]
     }
     kept = dict(values)
     for key, (what, fits) in expected.items():
-        if kept.get(key) and not fits(kept[key]):
-            errors.append(f"{key}: expected {what}, found {kept.pop(key)!r}")
+        value = kept.get(key)
+        if value is not None and value != [] and not fits(value):
+            hint = text_hint(value)
+            errors.append(f"{key}: expected {what}, found {kept.pop(key)!r}{hint}")
     return kept
 
 

@@ -184,6 +184,19 @@ def test_models_that_cannot_be_built(
         assert_refused(train(config=config), *says)
 
 
+def test_what_only_espnet_and_pytorch_know_is_told_in_a_sentence(
+    train: Train, own: TinyTraining, tmp_path: Path
+) -> None:
+    betas = {"optim_conf": {"lr": 0.1, "betas": [0.9, 2.0]}}
+    with nothing_written(tmp_path, but=SETTINGS[:1]):
+        assert_refused(train(config=betas), "optim_conf: Invalid beta parameter at index 1: 2.0")
+        texts = own.root / "train/text"  # where lengths belong
+        done = train("--train_shape_file", texts, config={"batch_type": "numel"})
+        assert_refused(done, "batch_type, batch_size, batch_bins, shape files: ", "correct them")
+        done = train("--max_cache_size", "much")
+        assert_refused(done, "command line: argument --max_cache_size: invalid", "--help_all")
+
+
 def test_token_classes_of_another_llm(train: Train, own: TinyTraining, tmp_path: Path) -> None:
     classes = tmp_path / "own/classes.json"
     value = json.loads(classes.read_text())
@@ -204,7 +217,9 @@ def test_a_checkpoint_of_another_configuration(train: Train, trained: Path, tmp_
             assert_refused(done, checkpoint, says, "the configuration it was trained with")
 
 
-def test_damaged_checkpoints(train: Train, trained: Path, tmp_path: Path) -> None:
+def test_damaged_checkpoints(
+    train: Train, tiny_training: TinyTraining, trained: Path, tmp_path: Path
+) -> None:
     half = tmp_path / "half.pth"
     content = (trained / "2epoch.pth").read_bytes()
     half.write_bytes(content[: len(content) // 2])
@@ -214,8 +229,9 @@ def test_damaged_checkpoints(train: Train, trained: Path, tmp_path: Path) -> Non
     for name in ("checkpoint.pth", "checkpoint.previous.pth"):
         (tmp_path / "exp" / name).write_bytes(content[:1000])
     with nothing_written(tmp_path, but=SETTINGS):
-        done = train("--max_epoch", "3", "--resume", "true")
-        assert_refused(done, tmp_path / "exp", "both checkpoints are damaged")
+        done = tiny_training.train(tmp_path / "exp", "--max_epoch", "3")
+        outcome = Outcome(done.returncode, done.stdout, done.stderr)
+        assert_refused(outcome, tmp_path / "exp", "both checkpoints are damaged")
 
 
 @pytest.mark.parametrize("workers", [0, 1])
