@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.utf8 import read_utf8
 
 
 @contextlib.contextmanager
@@ -103,10 +104,10 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: if the file is not JSON, naming file and line.
+        UserError: if the file is not JSON or not UTF-8, naming file and line.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_utf8(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"not valid JSON ({error})", str(path), "make the file again") from error
 
@@ -140,12 +141,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """The keys and values of a YAML file.
 
     Raises:
-        UserError: if the file is missing or holds no mapping in YAML, naming the line.
+        UserError: if the file is missing, not UTF-8, or holds no mapping in YAML, naming the line.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError("not UTF-8", str(path), "save the file as UTF-8") from error
+        text = read_utf8(path)
     except FileNotFoundError as error:
         raise UserError("no such configuration", str(path), "check the path") from error
     values = parse_yaml(text, str(path))

@@ -15,6 +15,7 @@ import kaldiio
 import numpy as np
 import torch
 
+from espnet_otreg.data.audio import CONVERSIONS
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import atomic_write, lock_directory, read_json, write_json
 from espnet_otreg.progress import Progress
@@ -27,7 +28,6 @@ from espnet_otreg.slm.feature_dir import (
     fingerprint,
     finished,
     job_directory,
-    too_long,
 )
 from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder
 from espnet_otreg.slm.waveform import read_waveform
@@ -37,9 +37,7 @@ SpeechEncoder = WhisperEncoder | Wav2Vec2Encoder
 
 
 def _waveform(item: Item, options: FeatureOptions, limit: int) -> np.ndarray:
-    waveform = read_waveform(item.wav, item.utterance)
-    if len(waveform) > limit:
-        raise too_long(item, len(waveform) / SAMPLE_RATE, limit / SAMPLE_RATE)
+    waveform = read_waveform(item.wav, item.utterance, longest=limit)
     if not item.copy:
         return waveform
     config = options.augmentation
@@ -177,3 +175,4 @@ def run_jobs(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     progress.close()
+    CONVERSIONS.say()

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from espnet_otreg.data.audio import read_mono
+from espnet_otreg.data.audio import speech_samples
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.slm.features import load_encoder
-from espnet_otreg.slm.waveform import SAMPLE_RATE
+from espnet_otreg.slm.waveform import SAMPLE_RATE, refuse_too_long
 
 FEATURES = "feats.json"
 
@@ -39,17 +38,19 @@ def feature_record(directory: Path, values: Mapping[str, Any]) -> dict[str, Any]
     return None
 
 
-def load_audio(audio: str | Path | NDArray[np.float32]) -> Tensor:
-    """Samples (N,) at 16 kHz; files of any rate and number of channels are converted.
+def load_audio(audio: Any, longest: int = sys.maxsize) -> Tensor:
+    """Samples (N,) at 16 kHz of whatever :func:`espnet_otreg.data.audio.speech_samples` takes.
+
+    Args:
+        audio: a recording.
+        longest: samples that the encoder takes.
 
     Raises:
-        UserError: if a file is no audio, empty or damaged.
+        UserError: if it is no audio, empty, damaged or too long, naming its file.
     """
-    if isinstance(audio, (str, Path)):
-        audio = read_mono(audio, SAMPLE_RATE, mix_channels=True)
-    samples = np.asarray(audio, dtype=np.float32)
-    if samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
-        raise UserError("expected finite samples of one channel at 16 kHz", "audio")
+    samples = speech_samples(audio, SAMPLE_RATE)
+    where = str(audio) if isinstance(audio, (str, Path)) else f"the given {type(audio).__name__}"
+    refuse_too_long(len(samples), longest, where)
     return torch.from_numpy(samples.copy())
 
 
@@ -75,6 +76,11 @@ class FeatureExtractor:
             )
         silence, dtype = float(record["trailing_silence"]), str(record["dtype"])
         self._encoder = load_encoder(str(directory), silence, dtype, device)
+
+    @property
+    def max_samples(self) -> int:
+        """Samples at 16 kHz that the encoder takes."""
+        return self._encoder.max_samples
 
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from espnet_otreg.slm.build import load_model
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.model_dir import read_model_values, resolve_here
 from espnet_otreg.slm.speech_encoder import FeatureExtractor, feature_record, load_audio
-from espnet_otreg.slm.waveform import SAMPLE_RATE
+from espnet_otreg.slm.waveform import SAMPLE_RATE, longest_samples
 
 Audio = str | Path | NDArray[np.float32]
 
@@ -107,7 +108,12 @@ class SpeechLM:
             UserError: if a recording cannot be read or is too long for the encoder.
         """
         several = isinstance(audio, Sequence) and not isinstance(audio, str)
-        waveforms = [load_audio(item) for item in (audio if several else [audio])]  # type: ignore
+        extractor = self._extractor
+        longest = longest_samples(self.model) if extractor is None else extractor.max_samples
+        waveforms = [
+            load_audio(item, longest)
+            for item in cast("Sequence[Audio]", audio if several else [audio])
+        ]
         mode = mode or ("joint" if self.model.readout is not None else "llm")
         check_modes([mode], self._recognizer.options)
         if self._extractor is not None:
