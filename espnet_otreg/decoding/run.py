@@ -86,6 +86,7 @@ def load_speech(
         torch.tensor([len(array) for array in arrays], device=device),
         [u.language for u in batch],
         [u.seconds for u in batch],
+        [u.key for u in batch],
     )
 
 

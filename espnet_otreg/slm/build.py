@@ -22,7 +22,7 @@ from espnet_otreg.slm.llm import LLM
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.model_dir import PROMPT, read_model_config
 from espnet_otreg.slm.projectors import Projector
-from espnet_otreg.slm.prompt import Prompt, build_prompt
+from espnet_otreg.slm.prompt import Prompt, build_prompt, check_rows
 from espnet_otreg.slm.readout import TokenReadout
 from espnet_otreg.slm.trained_languages import read_trained_languages
 
@@ -113,6 +113,8 @@ def build_model(config: SLMConfig) -> SpokenLanguageModel:
         config.projector_conf, encoder.output_size(), llm.embedding_size, llm.mean_embedding_norm()
     )
     eos = getattr(llm.model.generation_config, "eos_token_id", None)
+    prompt = build_prompt(config.prompt_conf, llm.tokenizer, eos)
+    check_rows(prompt, llm.tokenizer, llm.vocabulary_size)
     model = SpokenLanguageModel(
         config,
         frontend,
@@ -121,7 +123,7 @@ def build_model(config: SLMConfig) -> SpokenLanguageModel:
         encoder,
         projector,
         llm,
-        build_prompt(config.prompt_conf, llm.tokenizer, eos),
+        prompt,
         build_readout(config.readout_conf, llm),
         frame_seconds_of(encoder, frontend),
     )

@@ -21,6 +21,7 @@ from espnet_otreg.slm.projector_config import PROJECTORS
 from espnet_otreg.yaml_hints import text_hint
 
 SPEECH = "{speech}"
+ALL_LINEAR = "all-linear"  # peft's name for all linear layers, except the output layer
 WAV2VEC2_TYPES = ("wav2vec2", "wav2vec2-bert")  # in their config.json
 
 
@@ -80,9 +81,17 @@ class LLMConfig:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        return positive(lora_rank=self.lora_rank, lora_alpha=self.lora_alpha) + probability(
+        errors = positive(lora_rank=self.lora_rank, lora_alpha=self.lora_alpha) + probability(
             lora_dropout=self.lora_dropout
         )
+        targets = self.lora_targets
+        if not targets:
+            errors.append("lora_targets: empty; name linear layers, or [all-linear]")
+        if twice := sorted({name for name in targets if targets.count(name) > 1}):
+            errors.append(f"lora_targets: {twice[0]!r} stands there twice")
+        if ALL_LINEAR in targets and len(targets) > 1:
+            errors.append(f"lora_targets: {ALL_LINEAR} names all layers; give it alone")
+        return errors
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from espnet_otreg.slm.config import SECTIONS, parse_slm_config
 from espnet_otreg.slm.espnet_classes import espnet_option_names
 from espnet_otreg.slm.espnet_options import NOTHING, option_errors
 from espnet_otreg.slm.espnet_signatures import espnet_options
+from espnet_otreg.slm.llm_files import anchor_errors
 from espnet_otreg.slm.train_data import (
     checkpoint_errors,
     feature_errors,
@@ -177,6 +178,7 @@ def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
         model = _section(values, section).get("model")
         if _is_missing(model):
             errors.append(f"{section}.model: no such directory: {model}")
+    errors += anchor_errors(_section(values, "llm_conf"))
     if _section(values, "prompt_conf").get("chat") and _has_no_chat_template(values):
         errors.append("prompt_conf.chat: the LLM has no chat template; set it to false")
     classes = _section(values, "readout_conf").get("classes")

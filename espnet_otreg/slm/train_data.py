@@ -237,8 +237,11 @@ def checkpoint_errors(values: Sequence[str]) -> list[str]:
     ['--init_param: there is no file exp/none.pth']
     """
     errors = []
-    for path in (Path(value.partition(":")[0]) for value in values):
-        if not path.is_file():
+    for value in values:
+        path = Path(value.partition(":")[0])
+        if value.count(":") > 3:
+            errors.append(f"--init_param: expected FILE:SOURCE:TARGET:EXCLUDED, found {value}")
+        elif not path.is_file():
             errors.append(f"--init_param: there is no file {path}")
         elif not zipfile.is_zipfile(path):
             errors.append(f"--init_param: {path} is damaged or no checkpoint; train it again")

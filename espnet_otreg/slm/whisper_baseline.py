@@ -20,6 +20,7 @@ from espnet_otreg.errors import UserError
 from espnet_otreg.files import lock_directory, read_json, write_json
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.progress import Progress
+from espnet_otreg.slm.pretrained import load_pretrained, reading
 from espnet_otreg.slm.waveform import SAMPLE_RATE, read_waveform
 
 _MAX_NEW_TOKENS = 224  # half of the decoder's window, as in Whisper's own transcription
@@ -34,15 +35,15 @@ class ZeroShotWhisper:
     """
 
     def __init__(self, directory: str | Path, device: str = "cpu") -> None:
-        transformers_logging.disable_progress_bar()
         transformers_logging.set_verbosity_error()  # generate() warns about its own defaults
         # Any: transformers types its modules loosely.
-        self.model: Any = WhisperForConditionalGeneration.from_pretrained(
-            directory, dtype=torch.float32
+        self.model: Any = load_pretrained(
+            WhisperForConditionalGeneration, directory, "Whisper model", dtype=torch.float32
         )
-        self.model.eval().to(device)
-        self.tokenizer = WhisperTokenizer.from_pretrained(directory)
-        self.extractor = WhisperFeatureExtractor.from_pretrained(directory)
+        self.model.to(device)
+        with reading("Whisper tokenizer", directory):
+            self.tokenizer = WhisperTokenizer.from_pretrained(directory)
+            self.extractor = WhisperFeatureExtractor.from_pretrained(directory)
 
     def languages(self) -> dict[str, str]:
         """The canonical languages that the model knows, with its own codes for them."""

@@ -30,6 +30,7 @@ from espnet_otreg.regularizers import parse_regularizers
 from espnet_otreg.slm.build import build_model
 from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
 from espnet_otreg.slm.config import SECTIONS, parse_slm_config
+from espnet_otreg.slm.initial import check_initial
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.waveform import SoundTable, sound_reader
 from espnet_otreg.tasks.deepspeed import check_deepspeed
@@ -245,6 +246,8 @@ class SLMTask(AbsTask):
         """
         _note_features(args)
         model = build_model(parse_slm_config(vars(args)))
+        for value in args.init_param:
+            check_initial(value, model, args.ignore_init_mismatch)
         print(describe(model), flush=True)
         print_languages(args, model.config.prompt_conf)
         cls.trainer.sanity = getattr(args, "sanity", False)
