@@ -78,8 +78,8 @@ def read_any_data_dir(directory: str | Path, rules: Sequence[MarkRule] = ()) -> 
         rules: what the user says of marks.
     """
     directory = Path(directory)
-    recordings, texts = read_recordings(directory / "wav.scp"), read_table(directory / "text")
-    languages = read_languages(directory / "utt2lang")
+    recordings = read_recordings(directory / "wav.scp")
+    texts, languages = read_table(directory / "text"), read_languages(directory / "utt2lang")
 
     def optional(name: str) -> dict[str, str]:
         return read_table(directory / name) if (directory / name).exists() else {}

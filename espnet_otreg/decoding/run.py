@@ -27,7 +27,7 @@ from espnet_otreg.progress import Progress
 from espnet_otreg.ranges import require_in_range
 from espnet_otreg.slm.build import checkpoint_file, load_model
 from espnet_otreg.slm.model_dir import read_model_config
-from espnet_otreg.slm.trained_languages import read_trained_languages
+from espnet_otreg.slm.trained_languages import ANY_LANGUAGE, read_trained_languages
 from espnet_otreg.slm.waveform import longest_samples, read_waveform
 
 # Utterances are encoded with few others of their length, and fill up the LLM's batch by and by.
@@ -172,11 +172,10 @@ def decode_sets(
         raise UserError(f"job {job} of {num_jobs}", "--job", "give one from 1 to --num_jobs")
     modes = list(dict.fromkeys(["llm", *modes] if "llm_shuffled" in modes else modes))
     decoded = [mode for mode in modes if mode != "llm_shuffled"]
-    sets = read_data_sets(
-        data_dirs,
-        read_model_config(model_dir).encoder == "precomputed",
-        read_trained_languages(Path(model_dir)),
-    )
+    precomputed = read_model_config(model_dir).encoder == "precomputed"
+    prompted = decoded != ["ctc"]  # which reads no prompt, so that no language is strange to it
+    trained = read_trained_languages(model_dir) if prompted else ANY_LANGUAGE
+    sets = read_data_sets(data_dirs, precomputed, trained)
     tuning = _tuning_set(sets, joint_weight_dev)
     path = checkpoint_file(Path(model_dir), checkpoint)
     facts = {"options": asdict(options), "checkpoint": path.name, "sha256": sha256_file(path)}

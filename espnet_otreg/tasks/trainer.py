@@ -75,7 +75,7 @@ class SLMTrainer(Trainer):
                 with atomic_write(directory / CONFIG) as file:
                     yaml_no_alias_safe_dump(cls._configuration, file, indent=4, sort_keys=False)
                 given = argparse.Namespace(**cls._configuration)
-                record_languages(given, directory, resumed=not cls.start.anew)
+                record_languages(given, directory, resumed=done > 0)
             if distributed.distributed:
                 torch.distributed.barrier()
             super().run(model, *args, **kwargs)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.decoding.data import read_data_set
 from espnet_otreg.decoding.joint import JointWeights
 from espnet_otreg.decoding.options import DecodingOptions
@@ -39,6 +40,10 @@ def test_a_data_directory_without_languages_is_refused_before_the_model_is_loade
         decode_sets(str(tiny_slm), [str(features)], ["llm"], str(tmp_path / "out"),
                     DecodingOptions(), joint_weights=JointWeights())  # fmt: skip
     assert not (tmp_path / "out").exists()
+    decode_sets(str(tiny_slm), [str(features)], ["ctc"], str(tmp_path / "out"),
+                DecodingOptions(), joint_weights=JointWeights())  # fmt: skip
+    texts = read_table(tmp_path / "out/ctc/features/text")  # CTC reads no prompt
+    assert texts.keys() == read_table(features / "text").keys()
 
 
 @pytest.mark.parametrize(

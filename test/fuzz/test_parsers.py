@@ -33,7 +33,7 @@ from espnet_otreg.recipe.facts import command_settings
 from espnet_otreg.slm.train_config import check_train_arguments
 
 REFUSED = (UserError, OSError)  # which run_main turns into a sentence
-LANGUAGES = ("en", "es", "fr", "it", "ru", "de", "zh", "")
+LANGUAGES = ("en", "es", "fr", "it", "ru", "de", "zh", "tr")
 
 # Lines that are nearly right, and bytes that are nothing at all.
 words = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(

@@ -12,6 +12,7 @@ from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.files import read_json
 from espnet_otreg.slm.config import parse_slm_config
 from espnet_otreg.slm.prompt import Prompt
+from espnet_otreg.slm.text_llm.settings import check_languages, read_settings
 from espnet_otreg.slm.trained_languages import (
     TrainedLanguages,
     read_trained_languages,
@@ -163,3 +164,17 @@ def test_templates_are_keyed_by_language_and_each_language_once() -> None:
         templates("it", "ita")
     with pytest.raises(ConfigErrors, match=r"templates\.Itallian: .*did you mean Italian \(it\)"):
         templates("Itallian")
+
+
+def test_the_small_llm_has_one_token_for_each_language(tmp_path: Path) -> None:
+    path = tmp_path / "llm.yaml"
+    path.write_text("languages: [EN, ita, pt_br]\n", encoding="utf-8")
+    settings = read_settings(path)
+    assert settings.languages == ("en", "it", "pt")
+    check_languages(["it", "pt"], settings)
+    path.write_text("languages: [it, Italian]\n", encoding="utf-8")
+    with pytest.raises(ConfigErrors, match=r"languages: Italian \(it\) comes twice"):
+        read_settings(path)
+    path.write_text("languages: [it, Itallian]\n", encoding="utf-8")
+    with pytest.raises(ConfigErrors, match=r"languages: .*did you mean Italian \(it\)"):
+        read_settings(path)
