@@ -182,12 +182,18 @@ def test_slm_decode(
         return int(batch.lengths[0])
 
     assert outcomes(paths, samples) == EXPECTED
-    data = data_dir(tmp_path / "all", paths, used_keys())
-    decode_sets(
-        str(exp), [str(data)], ["ctc"], str(tmp_path / "out"), DecodingOptions(),
-        joint_weights=JointWeights(),
-    )  # fmt: skip
+
+    def decode(*directories: Path) -> None:
+        decode_sets(
+            str(exp), list(map(str, directories)), ["ctc"], str(tmp_path / "out"),
+            DecodingOptions(), joint_weights=JointWeights(),
+        )  # fmt: skip
+
+    decode(data_dir(tmp_path / "all", paths, used_keys()))
     assert list(read_table(tmp_path / "out/ctc/all/text")) == used_keys()
+    (long,) = (key for key, odd in ODD.items() if odd.decision == TOO_LONG)
+    with pytest.raises(UserError, match=rf"utterance {long} \({paths[long]}\): .* lasts 31\.0 s"):
+        decode(data_dir(tmp_path / "many", paths, [*used_keys()[:3], long]))
 
 
 def test_speech_lm(model: Any, paths: dict[str, Path], heard: list[int]) -> None:
@@ -199,6 +205,9 @@ def test_speech_lm(model: Any, paths: dict[str, Path], heard: list[int]) -> None
         return heard[0]
 
     assert outcomes(paths, samples) == EXPECTED
+    (long,) = (str(paths[key]) for key, odd in ODD.items() if odd.decision == TOO_LONG)
+    with pytest.raises(UserError, match=f"{long}: the recording lasts 31.0 s"):
+        lm.transcribe([*(str(paths[key]) for key in used_keys()[:3]), long], "it")
 
 
 def test_slm_transcribe(
