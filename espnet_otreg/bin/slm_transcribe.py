@@ -36,4 +36,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    from espnet_otreg.slm.startup import without_compiler
+
+    with without_compiler():
+        run_main(main)
