@@ -13,6 +13,7 @@ from pathlib import Path
 
 from espnet_otreg.data.audio import audio_seconds, read_mono, write_wav
 from espnet_otreg.data.kaldi_dir import Utterance, read_table, write_table, write_tables
+from espnet_otreg.data.languages import read_languages
 from espnet_otreg.data.split import lowest_hash
 from espnet_otreg.data.transcripts import Dropped, spoken_words
 from espnet_otreg.data.validate import DataErrors, require_valid
@@ -40,7 +41,7 @@ def read_any_data_dir(directory: str | Path) -> tuple[list[Utterance], dict[str,
     """
     directory = Path(directory)
     wavs, texts = read_table(directory / "wav.scp"), read_table(directory / "text")
-    languages = read_table(directory / "utt2lang")
+    languages = read_languages(directory / "utt2lang")
 
     def optional(name: str) -> dict[str, str]:
         return read_table(directory / name) if (directory / name).exists() else {}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_otreg.data.audio import audio_seconds, read_mono
 from espnet_otreg.data.kaldi_dir import Row, scan_table
-from espnet_otreg.data.languages import ISO_639_1
+from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.errors import UserError, sentence_for
 
 REQUIRED = ("wav.scp", "text", "utt2lang")
@@ -88,18 +87,15 @@ def _wav_errors(path: Path, row: Row, checks: AudioChecks) -> list[str]:
     return []
 
 
-def _unknown_language(code: str) -> str:
-    near = difflib.get_close_matches(code, sorted(ISO_639_1), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else "for instance en, es, fr, it, ru"
-    return f"unknown language '{code}', give an ISO-639-1 code; {hint}"
-
-
 def _value_errors(name: str, path: Path, row: Row) -> list[str]:
     where = f"{path}:{row.line}: utterance '{row.key}'"
     if name == "text" and not any(character.isalnum() for character in row.value):
         return [f"{where}: the transcript is empty; write it or remove the utterance everywhere"]
-    if name == "utt2lang" and row.value not in ISO_639_1:
-        return [f"{where}: {_unknown_language(row.value)}"]
+    if name == "utt2lang":
+        try:
+            canonical_language(row.value)
+        except UserError as error:
+            return [f"{where}: {error}"]
     if name in ("utt2spk", "utt2domain") and (not row.value or _BAD_ID.search(row.value)):
         return [f"{where}: expected one word of letters, digits, '_', '-', '.'; mend the line"]
     return []
@@ -149,14 +145,16 @@ def validate_data(directory: str | Path, checks: AudioChecks = NO_AUDIO_CHECKS) 
 
 
 def require_recordings(paths: Sequence[str | Path], language: str) -> None:
-    """Raise unless recordings can be read to their end and the language is a known code.
+    """Raise unless recordings can be read to their end and the language is one.
 
     Raises:
         UserError: with every fault.
     """
     errors = []
-    if language not in ISO_639_1:
-        errors.append(_unknown_language(language))
+    try:
+        canonical_language(language)
+    except UserError as error:
+        errors.append(str(error))
     for path in paths:
         try:
             read_mono(path, None, mix_channels=True)

@@ -23,6 +23,7 @@ from espnet_otreg.files import lock_directory, sha256_file
 from espnet_otreg.progress import Progress
 from espnet_otreg.slm.build import checkpoint_file, load_model
 from espnet_otreg.slm.model_dir import read_model_config
+from espnet_otreg.slm.trained_languages import read_trained_languages
 from espnet_otreg.slm.waveform import read_waveform
 
 # Utterances are encoded with few others of their length, and fill up the LLM's batch by and by.
@@ -100,7 +101,8 @@ def decode_part(recognizer: Recognizer, work: Work, device: str, progress: Progr
 
 def _read_sets(model_dir: Path, data_dirs: Sequence[str]) -> list[DataSet]:
     precomputed = read_model_config(model_dir).encoder == "precomputed"
-    sets = [read_data_set(data, precomputed) for data in data_dirs]
+    trained = read_trained_languages(model_dir)
+    sets = [read_data_set(data, precomputed, trained) for data in data_dirs]
     names = [data.name for data in sets]
     if len(set(names)) < len(names):
         raise UserError("two data directories have the same name", " ".join(names), "rename one")
