@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.utf8 import read_utf8
 
 
 @contextlib.contextmanager
@@ -85,10 +86,10 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: if the file is not JSON, naming file and line.
+        UserError: if the file is not JSON or not UTF-8, naming file and line.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_utf8(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"not valid JSON ({error})", str(path), "make the file again") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 
+from espnet_otreg.data.audio.options import add_audio_options, audio_options
 from espnet_otreg.decoding.options import MODES
 from espnet_otreg.errors import run_main
 
@@ -40,6 +41,7 @@ def get_parser() -> argparse.ArgumentParser:
     weight.add_argument("--joint_weight_dev", help="the data directory that chooses it, by WER")
     parser.add_argument("--prior_weight", type=float, default=0.0, help="of the LLM alone (joint)")
     parser.add_argument("--length_bonus", type=float, default=0.0, help="per token (joint)")
+    add_audio_options(parser)
     parser.add_argument("--job", type=int, help="do only this share of the work, from 1")
     parser.add_argument("--num_jobs", type=int, default=1, help="shares")
     return parser
@@ -68,6 +70,7 @@ def main() -> None:
         batch_size=args.batch_size,
         job=args.job,
         num_jobs=args.num_jobs,
+        audio=audio_options(args),
     )
 
 

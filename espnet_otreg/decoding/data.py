@@ -11,7 +11,7 @@ from espnet_otreg.data.ark import read_description, read_features
 from espnet_otreg.data.audio import audio_seconds
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.data.languages import canonical_languages, describe_languages
-from espnet_otreg.errors import UserError
+from espnet_otreg.errors import UserError, sentence_for
 from espnet_otreg.slm.trained_languages import TrainedLanguages
 
 
@@ -77,7 +77,13 @@ def read_data_set(directory: str | Path, precomputed: bool, trained: TrainedLang
             return _seconds(durations[key], f"{directory / 'utt2dur'}: utterance {key}")
         if precomputed:
             return len(read_features(sources[key], key)) * frame_seconds
-        return audio_seconds(sources[key])
+        try:
+            return audio_seconds(sources[key])
+        except (UserError, OSError) as error:
+            where = f"utterance {key} ({sources[key]})"
+            raise UserError(
+                f"the recording cannot be read: {sentence_for(error)}", where
+            ) from error
 
     utterances = tuple(
         Speech(key, languages[key], sources[key], seconds(key)) for key in sorted(sources)

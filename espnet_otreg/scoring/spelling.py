@@ -16,10 +16,20 @@ def _number_pattern(separators: str) -> re.Pattern[str]:
     """A whole number that stands alone: nothing but quotes, brackets or sentence marks touch it."""
     groups = f"(?:[{re.escape(separators)}][0-9]{{3}})*" if separators else ""
     number = rf"(?:0|[1-9][0-9]{{0,2}}{groups})"
-    # "1 234" may be one number or two: neither of the two is spelled.
-    before = r"""(?<![^\s("'«“‘¿¡])(?<![0-9]\s)"""
-    after = r"""(?=[.,;:!?…)"'»”’]*(?:\s|$))(?!\s[0-9])"""
+    # "1 234" may be one number or two, and in "5 - 3", "5 / 3", "5 x 3" the sign is read too: none
+    # of them is spelled.
+    sign = r"(?:[^\w\s.,;!?…]|[xX])"
+    before = rf"""(?<![^\s("'«“‘¿¡])(?<![0-9]\s)(?<![0-9]\s{sign}\s)"""
+    after = rf"""(?=[.,;:!?…)"'»”’]*(?:\s|$))(?!\s[0-9]|\s{sign}+\s?[0-9])"""
     return re.compile(before + number + after)
+
+
+def _is_measure(text: str, match: re.Match[str]) -> bool:
+    """Whether the mark behind a number is one of inches or feet: nothing has opened a quotation."""
+    mark, before = text[match.end() : match.end() + 1], text[: match.start()]
+    if mark == '"':
+        return before.count(mark) % 2 == 0
+    return mark == "'" and not re.search(r"(?:^|[\s(])'", before)
 
 
 def spell_numbers(text: str, language: str) -> str:
@@ -27,9 +37,9 @@ def spell_numbers(text: str, language: str) -> str:
 
     In no doubt is a whole number of at most three digits, or with thousands separators in the
     manner of the language, that stands alone: "press 4", "12,500 calls". A year, a telephone
-    extension, a decimal, a time, a sign, "3D" or a language without rules keeps its digits, and
-    data preparation drops and counts a transcript that still has one. Words are cardinals in
-    their dictionary form, so a Russian case or gender may be off.
+    extension, a decimal, a time, a sign, a sum, 5" (inches), "3D" or a language without rules
+    keeps its digits, and data preparation drops and counts a transcript that still has one. Words
+    are cardinals in their dictionary form, so a Russian case or gender may be off.
 
     Args:
         text: a raw transcript, before :func:`espnet_otreg.scoring.normalize.normalize`.
@@ -46,6 +56,8 @@ def spell_numbers(text: str, language: str) -> str:
     separators = _THOUSANDS_SEPARATORS.get(language, "")
 
     def spell(match: re.Match[str]) -> str:
+        if _is_measure(text, match):
+            return match.group()
         number = int(re.sub("[^0-9]", "", match.group()))
         return str(num2words(number, lang=language)).replace(",", "")
 

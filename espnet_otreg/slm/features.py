@@ -15,6 +15,7 @@ import kaldiio
 import numpy as np
 import torch
 
+from espnet_otreg.data.audio import CONVERSIONS
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import atomic_write, lock_directory, read_json, write_json
 from espnet_otreg.progress import Progress
@@ -27,7 +28,6 @@ from espnet_otreg.slm.feature_dir import (
     fingerprint,
     finished,
     job_directory,
-    too_long,
 )
 from espnet_otreg.slm.waveform import read_waveform
 
@@ -39,9 +39,7 @@ if TYPE_CHECKING:
 
 
 def _waveform(item: Item, options: FeatureOptions, limit: int) -> np.ndarray:
-    waveform = read_waveform(item.wav, item.utterance)
-    if len(waveform) > limit:
-        raise too_long(item, len(waveform) / SAMPLE_RATE, limit / SAMPLE_RATE)
+    waveform = read_waveform(item.wav, item.utterance, longest=limit)
     if not item.copy:
         return waveform
     config = options.augmentation
@@ -184,3 +182,4 @@ def run_jobs(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     progress.close()
+    CONVERSIONS.say()

@@ -6,15 +6,15 @@ import contextlib
 import importlib.util
 import operator
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 # What PyTorch and Transformers import on the way to a model that runs as it is, and do not call:
-# the compiler, attention written for it, the algebra of shapes that are not known yet, and what
-# losses of models that see need.
+# the compiler, attention written for it, the algebra of shapes that are not known yet, what
+# losses of models that see need, and a second reader of audio files.
 POSTPONED = (
     "torch._dynamo",
     "torch._dynamo._trace_wrapped_higher_order_op",
@@ -22,6 +22,7 @@ POSTPONED = (
     "torch.fx.experimental.symbolic_shapes",
     "sympy",
     "scipy.optimize",
+    "torchaudio",
 )
 # Decorators that tell the compiler what to do with a function, and nothing to anybody else.
 _MARKS = ("allow_in_graph", "assume_constant_result", "disable")
@@ -83,10 +84,9 @@ class _Postponed:
 class _StandIn(ModuleType):
     """Stands in ``sys.modules`` for a module that has not been read yet."""
 
-    __path__: Sequence[str] = ()  # a package, so that _Finder is asked for what is in it
-
     def __init__(self, name: str) -> None:
         super().__init__(name)
+        self.__path__ = []  # a package, so that _Finder is asked for what is in it
         if "." not in name:  # whoever asks for the specification wants to know if it is installed
             self.__spec__ = importlib.util.find_spec(name)
 

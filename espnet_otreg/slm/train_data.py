@@ -17,8 +17,10 @@ from espnet_otreg.data.languages import (
     describe_languages,
     read_languages,
 )
+from espnet_otreg.data.segments import SEGMENTS, scan_segments
 from espnet_otreg.errors import UserError
 
+_SPEECH_KINDS = ("kaldi_ark", "sound")
 _SHOWN = 3  # faults of one kind; the rest is counted
 
 
@@ -102,6 +104,11 @@ def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> l
         for name, example in (("speech", "feats.scp,speech,kaldi_ark"), ("text", "text,text,text"))
         if name not in names
     ]
+    errors += [
+        f"{option}: '{source.kind}' is no kind of speech here; give kaldi_ark or sound"
+        for source in sources
+        if source.name == "speech" and source.kind not in _SPEECH_KINDS
+    ]
     tables: list[tuple[Path, set[str]]] = []
     for source in sources:
         files = table_files(source.path)
@@ -113,7 +120,13 @@ def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> l
             rows, faults = scan_table(file)
             part = replace(source, path=file)
             errors += _limited(faults) + _limited(list(_value_faults(part, rows)))
-            keys.update(row.key for row in rows)
+            if source.kind == "sound" and file.with_name(SEGMENTS).is_file():
+                recordings = {row.key for row in rows}
+                segments, faults = scan_segments(file.with_name(SEGMENTS), recordings)
+                errors += _limited(faults)
+                keys.update(segment.key for segment in segments)
+            else:
+                keys.update(row.key for row in rows)
         tables.append((source.path, keys))
     for path, keys in tables[1:]:
         first, all_keys = tables[0]

@@ -14,6 +14,7 @@ import torch
 from espnet2.tasks.abs_task import AbsTask, optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.dataset import DATA_TYPES
+from espnet2.train.iterable_dataset import DATA_TYPES as STREAMED_TYPES
 from espnet2.train.trainer import Trainer
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool, str_or_none
@@ -27,6 +28,7 @@ from espnet_otreg.slm.build import build_model
 from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
 from espnet_otreg.slm.config import SECTIONS, parse_slm_config
 from espnet_otreg.slm.model import SpokenLanguageModel
+from espnet_otreg.slm.waveform import SoundTable, sound_reader
 from espnet_otreg.tasks.deepspeed import check_deepspeed
 from espnet_otreg.tasks.failures import told_in_a_sentence
 from espnet_otreg.tasks.interruption import passed_on
@@ -35,7 +37,8 @@ from espnet_otreg.tasks.preprocessor import SLMPreprocessor
 from espnet_otreg.tasks.summary import describe
 from espnet_otreg.tasks.trainer import SLMTrainer
 
-# ESPnet's own reader runs commands and unpickles what an archive holds.
+# ESPnet's own readers run commands, unpickle what an archive holds, and believe that any recording
+# is mono and at the model's rate.
 DATA_TYPES["kaldi_ark"] = {**DATA_TYPES["kaldi_ark"], "func": FeatureTable, "kwargs": []}
 
 _CLASSES = ("encoder", "frontend", "specaug", "normalize", "projector")
@@ -59,6 +62,17 @@ def features_of(args: argparse.Namespace) -> dict[str, Any]:
         "--train_data_path_and_name_and_type",
         "add dump/features/train/feats.scp,speech,kaldi_ark",
     )
+
+
+def read_sound_with(reader: Callable[[str], SoundTable]) -> None:
+    """Let ESPnet read tables of recordings, ``path,speech,sound``, with a reader of ours.
+
+    Its pass over the data that collects their lengths has a second set of readers, and takes those
+    of training where it has none.
+    """
+    for kind in ("sound", "kaldi_ark"):
+        STREAMED_TYPES.pop(kind, None)
+    DATA_TYPES["sound"] = {**DATA_TYPES["sound"], "func": reader, "kwargs": []}
 
 
 class SLMTask(AbsTask):
@@ -128,6 +142,7 @@ class SLMTask(AbsTask):
             check_deepspeed(parse_regularizers(args.regularizers))
             cls.trainer = Trainer  # the only one that ESPnet exchanges for its DeepSpeed trainer
             record_languages(args, args.resume)
+        read_sound_with(sound_reader(vars(args)))
         for value in args.init_param:  # ESPnet looks at no checksum
             load_checkpoint(value.partition(":")[0])
         named = naming_checkpoint(" ".join(args.init_param))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_otreg.data.audio import audio_seconds, read_audio, read_mono, write_wav
+from espnet_otreg.data.audio import audio_seconds, decode, read_mono, read_source, write_wav
 from espnet_otreg.data.format import format_data
 from espnet_otreg.data.kaldi_dir import read_data_dir, read_table
 from espnet_otreg.data.validate import AudioChecks, DataErrors, validate_data
@@ -28,10 +28,10 @@ def loudest_hertz(samples: np.ndarray, rate: int) -> float:
 def test_g722_is_decoded_to_its_exact_length(tmp_path: Path) -> None:
     write_g722(tmp_path / "a.g722", 0.6)
     assert (tmp_path / "a.g722").stat().st_size == 4800
-    samples, rate = read_audio(tmp_path / "a.g722")
-    assert samples.shape == (9600, 1) and rate == 16000
+    decoded = decode(read_source(tmp_path / "a.g722"))
+    assert decoded.samples.shape == (9600, 1) and decoded.rate == 16000
     assert audio_seconds(tmp_path / "a.g722") == 0.6
-    assert loudest_hertz(samples[:, 0], rate) == pytest.approx(440, abs=2)
+    assert loudest_hertz(decoded.samples[:, 0], decoded.rate) == pytest.approx(440, abs=2)
 
 
 @pytest.mark.parametrize(("ending", "rate"), [("wav", 8000), ("flac", 48000), ("ogg", 44100),
@@ -122,7 +122,7 @@ def test_a_changed_recording_is_converted_again(make_data_dir: MakeDir, tmp_path
     assert read_table(tmp_path / "dump/utt2dur")["a"] == "0.7000"
 
 
-@pytest.mark.parametrize("kind", ["stereo", "NaN", "empty", "truncated"])
+@pytest.mark.parametrize("kind", ["NaN", "empty", "truncated"])
 def test_bad_audio_leaves_no_table(make_data_dir: MakeDir, tmp_path: Path, kind: str) -> None:
     from .test_validate import broken_wav
 
@@ -134,12 +134,24 @@ def test_bad_audio_leaves_no_table(make_data_dir: MakeDir, tmp_path: Path, kind:
     assert not list((tmp_path / "dump").rglob("*.tmp"))
 
 
-def test_stereo_can_be_mixed(make_data_dir: MakeDir, tmp_path: Path) -> None:
+def test_stereo_is_mixed_and_other_rates_are_resampled_unless_refused(
+    make_data_dir: MakeDir, tmp_path: Path
+) -> None:
     from .test_validate import broken_wav
 
     directory = make_data_dir()
     broken_wav("stereo", tmp_path / "own_b.wav")
-    assert format_data(directory, tmp_path / "dump", mix_channels=True).kept == 2
+    report = format_data(directory, tmp_path / "dump", jobs=2)
+    assert report.kept == 2
+    assert report.conversions == (
+        f"2 recordings of 8000 Hz are resampled to 16000 Hz, for instance {tmp_path}/own_a.wav",
+        f"1 recording of 2 channels is mixed to one, for instance {tmp_path}/own_b.wav",
+    )
+    with pytest.raises(DataErrors, match=r"'b': .*own_b\.wav: the audio has 2 channels, not one"):
+        format_data(directory, tmp_path / "refused", mix_channels=False)
+    with pytest.raises(DataErrors, match=r"'a': .*own_a\.wav: the rate is 8000 Hz, not 16000"):
+        format_data(directory, tmp_path / "refused", resample=False)
+    assert not (tmp_path / "refused/wav.scp").exists()
 
 
 @pytest.mark.parametrize(
