@@ -99,18 +99,21 @@ class _StandIn(ModuleType):
 class _Finder(MetaPathFinder, Loader):
     """Reads the real package where another module of a stand-in is imported."""
 
+    def __init__(self) -> None:
+        self._specs: dict[str, ModuleSpec | None] = {}
+
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         parent = sys.modules.get(fullname.rpartition(".")[0])
         return ModuleSpec(fullname, self) if isinstance(parent, _StandIn) else None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = _import_now(spec.name)
-        spec.loader_state = module.__spec__
+        self._specs[spec.name] = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        # It has been executed; only the specification is put back.
-        module.__spec__ = module.__spec__.loader_state if module.__spec__ else None
+        # It has been executed. Only its specification is put back, past a module's own __setattr__.
+        vars(module)["__spec__"] = self._specs[module.__name__]
 
 
 def _remove_stand_ins() -> None:

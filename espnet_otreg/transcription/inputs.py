@@ -36,7 +36,7 @@ class Input:
 
     def open(self) -> Any:
         """What the audio reader takes: a path, or standard input."""
-        return sys.stdin.buffer if self.file == STDIN else self.file
+        return sys.stdin.buffer if self.file == STDIN else Path(self.file)
 
 
 def find_inputs(arguments: Sequence[str], list_file: str | None) -> list[Input]:
@@ -55,12 +55,10 @@ def find_inputs(arguments: Sequence[str], list_file: str | None) -> list[Input]:
         UserError: if there is nothing in a directory, a pattern or the list, or if standard input
             is asked for twice.
     """
-    found = [Input(file) for argument in arguments for file in _expanded(argument)]
-    if list_file is not None:
-        found += read_list(list_file)
-    if [*(one.file for one in found), list_file].count(STDIN) > 1:
+    if [*arguments, list_file].count(STDIN) > 1:
         raise UserError("standard input can be read once only", STDIN, "name it once")
-    return found
+    found = [Input(file) for argument in arguments for file in _expanded(argument)]
+    return found if list_file is None else found + read_list(list_file)
 
 
 def _expanded(argument: str) -> list[str]:
