@@ -12,7 +12,6 @@ from espnet_otreg.data.audio import (
     Policy,
     audio_seconds,
     read_declared,
-    read_mono,
     read_source,
 )
 from espnet_otreg.data.kaldi_dir import Row, scan_table
