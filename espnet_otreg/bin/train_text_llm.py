@@ -26,8 +26,9 @@ def main() -> None:
 
     settings = read_settings(args.config)
     from espnet_otreg.data.kaldi_dir import read_table
+    from espnet_otreg.data.languages import read_languages
 
-    languages = read_table(args.data_dir / "utt2lang")
+    languages = read_languages(args.data_dir / "utt2lang")
     if args.check:
         check_languages(languages.values(), settings)
         return

@@ -21,6 +21,7 @@ from espnet_otreg.data.kaldi_dir import (
     write_table,
     write_tables,
 )
+from espnet_otreg.data.languages import read_languages
 from espnet_otreg.data.mark_rules import MarkRule, read_mark_rules
 from espnet_otreg.data.own_text import RAW_TEXT, OwnText, read_own_text
 from espnet_otreg.data.split import lowest_hash
@@ -86,8 +87,8 @@ def read_any_data_dir(directory: str | Path, rules: Sequence[MarkRule] = ()) -> 
         rules: what the user says of marks.
     """
     directory = Path(directory)
-    recordings = read_recordings(directory / "wav.scp")
-    texts, languages = read_table(directory / "text"), read_table(directory / "utt2lang")
+    recordings, texts = read_recordings(directory / "wav.scp"), read_table(directory / "text")
+    languages = read_languages(directory / "utt2lang")
 
     def optional(name: str) -> dict[str, str]:
         return read_table(directory / name) if (directory / name).exists() else {}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
+from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.data.symbols import fold_forms, uncertain_reading
-from espnet_otreg.scoring.normalize import base_language, normalize
+from espnet_otreg.scoring.normalize import normalize
 from espnet_otreg.scoring.spelling import spell_numbers
 
 # Keys of the prep log, and what each means to a reader.
@@ -75,7 +76,7 @@ def spell_out(text: str, language: str) -> str:
     spelled = spell_numbers(fold_forms(text), language)
     if reason := uncertain_reading(spelled):
         drop(reason)
-    if _GREEK.search(spelled) and base_language(language) not in ("el", "grc"):
+    if _GREEK.search(spelled) and canonical_language(language) not in ("el", "grc"):
         drop("symbol")  # π, Ω and β beside Latin letters are signs that have a name
     if _BAD_CHARACTER.search(spelled):
         drop("bad_character")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +12,10 @@ from espnet_otreg.data.audio import (
     Policy,
     audio_seconds,
     read_declared,
-    read_mono,
     read_source,
 )
 from espnet_otreg.data.kaldi_dir import Row, scan_table
-from espnet_otreg.data.languages import ISO_639_1
+from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.data.mark_rules import MarkRule
 from espnet_otreg.data.marks import take_marks
 from espnet_otreg.data.own_text import RAW_TEXT, mark_errors
@@ -142,16 +140,13 @@ def _text_errors(path: Path, row: Row, prepared: bool, rules: Sequence[MarkRule]
     return []
 
 
-def _unknown_language(code: str) -> str:
-    near = difflib.get_close_matches(code, sorted(ISO_639_1), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else "for instance en, es, fr, it, ru"
-    return f"unknown language '{code}', give an ISO-639-1 code; {hint}"
-
-
 def _value_errors(name: str, path: Path, row: Row) -> list[str]:
     where = f"{path}:{row.line}: utterance '{row.key}'"
-    if name == "utt2lang" and row.value not in ISO_639_1:
-        return [f"{where}: {_unknown_language(row.value)}"]
+    if name == "utt2lang":
+        try:
+            canonical_language(row.value)
+        except UserError as error:
+            return [f"{where}: {error}"]
     if name in ("utt2spk", "utt2domain") and (not row.value or _BAD_ID.search(row.value)):
         return [f"{where}: expected one word of letters, digits, '_', '-', '.'; mend the line"]
     return []
@@ -223,24 +218,6 @@ def validate_data(
                 )
     noticed += seen.sentences()
     return errors
-
-
-def require_recordings(paths: Sequence[str | Path], language: str) -> None:
-    """Raise unless recordings can be read to their end and the language is a known code.
-
-    Raises:
-        UserError: with every fault.
-    """
-    errors = []
-    if language not in ISO_639_1:
-        errors.append(_unknown_language(language))
-    for path in paths:
-        try:
-            read_mono(path, SAMPLE_RATE)
-        except (UserError, OSError) as error:
-            errors.append(sentence_for(error))
-    if errors:
-        raise UserError(" | ".join(errors[:_SHOWN]))
 
 
 def require_valid(directory: str | Path, rules: Sequence[MarkRule] = ()) -> None:

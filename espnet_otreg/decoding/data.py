@@ -10,7 +10,11 @@ from pathlib import Path
 from espnet_otreg.data.ark import read_description, read_features
 from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.data.kaldi_dir import read_table, set_name
+from espnet_otreg.data.languages import canonical_languages, describe_languages
 from espnet_otreg.errors import UserError, sentence_for
+from espnet_otreg.slm.trained_languages import TrainedLanguages
+
+ANY_LANGUAGE = TrainedLanguages(frozenset(), any_language=True)
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,19 @@ class DataSet:
     fingerprint: str
 
 
-def read_data_set(directory: str | Path, precomputed: bool) -> DataSet:
+def read_data_set(
+    directory: str | Path, precomputed: bool, trained: TrainedLanguages = ANY_LANGUAGE
+) -> DataSet:
     """What there is to decode.
 
     Args:
         directory: with feats.scp and feats.json, or with wav.scp; utt2lang where the prompt
             depends on the language.
         precomputed: whether the model reads features.
+        trained: what the model was trained for.
 
     Raises:
-        UserError: if a table is missing or malformed.
+        UserError: if a table is missing or malformed, or the model was not trained for a language.
     """
     directory = Path(directory)
     table, kind = ("feats.scp", "features") if precomputed else ("wav.scp", "audio")
@@ -63,7 +70,7 @@ def read_data_set(directory: str | Path, precomputed: bool) -> DataSet:
     )
     if not sources:
         raise UserError("there is no utterance", str(directory / table), "make it again")
-    languages = _companion(directory, "utt2lang", sources)
+    languages = _languages(directory, sources, trained)
     durations = _companion(directory, "utt2dur", sources)
     frame_seconds = 0.0
     about = ""
@@ -86,15 +93,16 @@ def read_data_set(directory: str | Path, precomputed: bool) -> DataSet:
             ) from error
 
     utterances = tuple(
-        Speech(key, languages[key] if languages else "default", sources[key], seconds(key))
-        for key in sorted(sources)
+        Speech(key, languages[key], sources[key], seconds(key)) for key in sorted(sources)
     )
     described = repr([(u.key, u.language, str(u.source)) for u in utterances]) + about
     digest = hashlib.sha256(described.encode()).hexdigest()
     return DataSet(set_name(directory), directory, utterances, digest)
 
 
-def read_data_sets(directories: Sequence[str | Path], precomputed: bool) -> list[DataSet]:
+def read_data_sets(
+    directories: Sequence[str | Path], precomputed: bool, trained: TrainedLanguages = ANY_LANGUAGE
+) -> list[DataSet]:
     """Several data directories, each with a name of its own.
 
     Raises:
@@ -109,7 +117,32 @@ def read_data_sets(directories: Sequence[str | Path], precomputed: bool) -> list
                 mend="rename one, or give a link of another name",
             )
         named[name] = directory
-    return [read_data_set(directory, precomputed) for directory in directories]
+    return [read_data_set(directory, precomputed, trained) for directory in directories]
+
+
+def _languages(
+    directory: Path, sources: Mapping[str, Recording | str], trained: TrainedLanguages
+) -> dict[str, str]:
+    """Utterance -> canonical language; ``default`` where none is named and none is needed."""
+    path = directory / "utt2lang"
+    table = _companion(directory, path.name, sources)
+    if table is None:
+        try:
+            return dict.fromkeys(sources, trained.only())
+        except UserError as error:
+            raise UserError(
+                "there is no utt2lang, and this model's prompt depends on the language",
+                str(directory),
+                "make it ('<utterance id> <language>' a line); "
+                f"the model knows {describe_languages(trained.languages)}",
+            ) from error
+    languages = canonical_languages({key: table[key] for key in sources}, path)
+    for key, language in languages.items():
+        try:
+            trained.check(language)
+        except UserError as error:
+            raise UserError(error.what, f"{path}: utterance '{key}'", error.mend) from None
+    return languages
 
 
 def _seconds(value: str, where: str) -> float:

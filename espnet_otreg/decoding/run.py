@@ -26,6 +26,7 @@ from espnet_otreg.files import lock_directory, sha256_file
 from espnet_otreg.progress import Progress
 from espnet_otreg.slm.build import checkpoint_file, load_model
 from espnet_otreg.slm.model_dir import read_model_config
+from espnet_otreg.slm.trained_languages import read_trained_languages
 from espnet_otreg.slm.waveform import longest_samples, read_waveform
 
 # Utterances are encoded with few others of their length, and fill up the LLM's batch by and by.
@@ -170,7 +171,8 @@ def decode_sets(
         )
     modes = list(dict.fromkeys(["llm", *modes] if "llm_shuffled" in modes else modes))
     decoded = [mode for mode in modes if mode != "llm_shuffled"]
-    sets = read_data_sets(data_dirs, read_model_config(model_dir).encoder == "precomputed")
+    precomputed = read_model_config(model_dir).encoder == "precomputed"
+    sets = read_data_sets(data_dirs, precomputed, read_trained_languages(model_dir))
     tuning = _tuning_set(sets, joint_weight_dev)
     path = checkpoint_file(Path(model_dir), checkpoint)
     facts = {"options": asdict(options), "checkpoint": path.name, "sha256": sha256_file(path)}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet_otreg.data.kaldi_dir import read_table, set_name
+from espnet_otreg.data.languages import read_languages
 from espnet_otreg.files import read_json, read_yaml, sha256_file
 from espnet_otreg.models_offline.directory import model_revision
 from espnet_otreg.models_offline.hub import split_revision
@@ -131,7 +132,7 @@ def split_facts(data_dirs: Sequence[str | Path], record: str | Path | None) -> l
     recorded = read_json(record)["sets"] if record and Path(record).is_file() else {}
     facts = []
     for directory in map(Path, data_dirs):
-        languages = read_table(directory / "utt2lang")
+        languages = read_languages(directory / "utt2lang")
         domains = read_table(directory / "utt2domain")
         digest = hashlib.sha256("\n".join(sorted(languages)).encode()).hexdigest()
         expected = recorded.get(set_name(directory))

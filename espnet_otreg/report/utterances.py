@@ -14,6 +14,7 @@ from torch import Tensor
 from espnet_otreg.data.ark import read_features
 from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.data.languages import read_languages
 from espnet_otreg.errors import UserError
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.prompt import encode_transcript
@@ -58,7 +59,8 @@ def read_utterances(directory: str | Path, model: SpokenLanguageModel) -> list[U
         read_table(directory / table) if precomputed else read_recordings(directory / table)
     )
     texts = read_table(directory / "text")
-    languages, domains = (read_table(directory / name) for name in ("utt2lang", "utt2domain"))
+    languages = read_languages(directory / "utt2lang")
+    domains = read_table(directory / "utt2domain")
     utterances = []
     for key in sorted(sources):
         tokens = tuple(encode_transcript(model.llm.tokenizer, texts[key]))

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.data.languages import canonical_language, canonical_languages
 from espnet_otreg.errors import UserError
 from espnet_otreg.scoring.error_rate import ErrorCounts, count_errors, pool
 from espnet_otreg.scoring.normalize import (
     DEFAULT_SCHEME,
     SPACELESS_LANGUAGES,
-    base_language,
     normalize,
     normalizer_version,
     split_characters,
@@ -91,7 +91,9 @@ def score_directory(
     """
     directory, path = Path(reference_dir), Path(hypothesis)
     references, hypotheses = read_table(directory / "text"), read_table(path)
-    languages = _read_companion(directory, "utt2lang", references)
+    languages = canonical_languages(
+        _read_companion(directory, "utt2lang", references), directory / "utt2lang"
+    )
     domains = _read_companion(directory, "utt2domain", references)
     speakers = _read_companion(directory, "utt2spk", references)
     if not references:
@@ -145,9 +147,9 @@ def _score_utterances(
     character = count_errors(characters(references), characters(hypotheses))
     word = character
     unaccented: Sequence[ErrorCounts | None] = [None] * len(keys)
-    if base_language(language) not in SPACELESS_LANGUAGES:
+    if canonical_language(language) not in SPACELESS_LANGUAGES:
         word = count_errors(words(references), words(hypotheses))
-    if base_language(language) in ACCENTS_OPTIONAL:
+    if canonical_language(language) in ACCENTS_OPTIONAL:
         plain = [{key: unaccent(texts[key]) for key in keys} for texts in (references, hypotheses)]
         unaccented = count_errors(words(plain[0]), words(plain[1]))
     return [
@@ -160,7 +162,7 @@ def _score_utterances(
 
 def _pool_set(utterances: list[ScoredUtterance], group: str, empty_references: int) -> SetScore:
     first = utterances[0]
-    spaceless = base_language(first.language) in SPACELESS_LANGUAGES
+    spaceless = canonical_language(first.language) in SPACELESS_LANGUAGES
     unaccented = [u.word_unaccented for u in utterances if u.word_unaccented is not None]
     return SetScore(
         language=first.language,

@@ -32,6 +32,7 @@ import unicodedata
 from collections.abc import Callable
 
 from espnet_otreg.config import did_you_mean
+from espnet_otreg.data.languages import language_or_default
 from espnet_otreg.errors import UserError
 
 DEFAULT_SCHEME = "otreg-basic-v1"
@@ -42,16 +43,6 @@ DOTTED_I_LANGUAGES = frozenset({"tr", "az"})
 
 _APOSTROPHES = re.compile("[’‘ʼʻ`´]")
 _PRESENTATION = re.compile("[\u20e3\ufe00-\ufe0f\U000e0100-\U000e01ef]")
-
-
-def base_language(language: str) -> str:
-    """The language without region or script; Mandarin is ``zh``.
-
-    >>> base_language("es_419"), base_language("cmn_hans_cn"), base_language("pt-BR")
-    ('es', 'zh', 'pt')
-    """
-    base = re.split("[-_]", language.lower())[0]
-    return {"cmn": "zh", "jw": "jv", "iw": "he"}.get(base, base)
 
 
 def _fold_width(text: str) -> str:
@@ -108,11 +99,12 @@ def normalize(text: str, language: str, scheme: str = DEFAULT_SCHEME) -> str:
 
     Args:
         text: any Unicode text.
-        language: ISO-639-1 code; a region (``es_419``) is ignored.
+        language: as :func:`espnet_otreg.data.languages.canonical_language` takes it, or
+            ``default``, which has no rules of its own.
         scheme: one of :data:`SCHEMES`; see the head of this file.
 
     Raises:
-        UserError: if the scheme is unknown.
+        UserError: if the scheme or the language is unknown.
 
     >>> normalize("“Don’t” press １, 2 -- or #!", "en")
     "don't press 1 2 or"
@@ -120,7 +112,7 @@ def normalize(text: str, language: str, scheme: str = DEFAULT_SCHEME) -> str:
     ('еще раз как нибудь', 'प्राचीन')
     """
     if scheme == DEFAULT_SCHEME:
-        return _otreg_basic(text, base_language(language))
+        return _otreg_basic(text, language_or_default(language))
     if scheme not in SCHEMES:
         raise UserError(f"unknown normalizer '{scheme}'", "", did_you_mean(scheme, SCHEMES))
     return " ".join(_whisper(scheme)(text).split())
@@ -143,7 +135,7 @@ def split_words(text: str, language: str) -> list[str]:
     >>> split_words("l'été d'aujourd'hui", "fr"), split_words("don't", "en")
     (['l', 'été', 'd', 'aujourd', 'hui'], ["don't"])
     """
-    if base_language(language) in ELISION_LANGUAGES:
+    if language_or_default(language) in ELISION_LANGUAGES:
         text = text.replace("'", " ")
     return text.split()
 
@@ -156,7 +148,7 @@ def split_characters(text: str, language: str) -> list[str]:
     >>> split_characters("你好 世界", "zh"), split_characters("a b", "en")
     (['你', '好', '世', '界'], ['a', ' ', 'b'])
     """
-    glue = "" if base_language(language) in SPACELESS_LANGUAGES else " "
+    glue = "" if language_or_default(language) in SPACELESS_LANGUAGES else " "
     return list(glue.join(split_words(text, language)))
 
 

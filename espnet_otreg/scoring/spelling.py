@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from espnet_otreg.scoring.normalize import base_language
+from espnet_otreg.data.languages import canonical_language
 
 _THOUSANDS_SEPARATORS = {
     "en": ",", "ja": ",", "th": ",", "fr": "\u00a0\u202f", "ru": "\u00a0\u202f",
@@ -43,7 +43,7 @@ def spell_numbers(text: str, language: str) -> str:
 
     Args:
         text: a raw transcript, before :func:`espnet_otreg.scoring.normalize.normalize`.
-        language: ISO-639-1 code.
+        language: as :func:`espnet_otreg.data.languages.canonical_language` takes it.
 
     >>> spell_numbers("Press 4, or 21; dial 1234 for 3D.", "en")
     'Press four, or twenty-one; dial 1234 for 3D.'
@@ -52,7 +52,7 @@ def spell_numbers(text: str, language: str) -> str:
     """
     from num2words import num2words
 
-    language = base_language(language)
+    language = canonical_language(language)
     separators = _THOUSANDS_SEPARATORS.get(language, "")
 
     def spell(match: re.Match[str]) -> str:

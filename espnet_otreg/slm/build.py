@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from espnet_otreg.slm.model_dir import PROMPT, read_model_config
 from espnet_otreg.slm.projectors import Projector
 from espnet_otreg.slm.prompt import Prompt, build_prompt
 from espnet_otreg.slm.readout import TokenReadout
+from espnet_otreg.slm.trained_languages import read_trained_languages
 
 
 def _optional(kind: str, name: str | None, conf: Mapping[str, Any]) -> nn.Module | None:
@@ -149,6 +150,8 @@ def load_model(
     path = checkpoint_file(directory, checkpoint)
     model = build_model(config)
     check_prompt(model.prompt, directory)
+    trained = read_trained_languages(directory, config.prompt_conf.by_language())
+    model.prompt = replace(model.prompt, trained=trained)
     state = load_checkpoint(path)
     with naming_checkpoint(path):
         model.load_state_dict(state)
@@ -165,7 +168,7 @@ def check_prompt(prompt: Prompt, directory: Path) -> None:
         UserError: if the LLM's tokenizer no longer makes the same tokens of it.
     """
     path = directory / PROMPT
-    if path.is_file() and read_json(path) != json.loads(json.dumps(asdict(prompt))):
+    if path.is_file() and read_json(path) != json.loads(json.dumps(prompt.as_json())):
         raise UserError(
             "the LLM's tokenizer makes other tokens of the prompt than when this was packed",
             str(path),

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from espnet_otreg.config import did_you_mean, parse_config, positive, probability
 from espnet_otreg.data.audio.options import AudioOptions
-from espnet_otreg.errors import ConfigErrors
+from espnet_otreg.data.languages import language_or_default
+from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.regularizers.registry import NamedRegularizer, parse_regularizers
 from espnet_otreg.slm.espnet_classes import espnet_class_names
 from espnet_otreg.slm.projector_config import PROJECTORS
@@ -85,7 +86,10 @@ class LLMConfig:
 
 @dataclass(frozen=True)
 class PromptConfig:
-    """What stands around the speech, per language; ``default`` serves all other languages."""
+    """What stands around the speech, per language; ``default`` serves all other languages.
+
+    A language may be named as :func:`espnet_otreg.data.languages.canonical_language` takes it.
+    """
 
     templates: dict[str, str] = field(default_factory=lambda: {"default": SPEECH})
     chat: bool = False  # the template becomes a user's message in the LLM's own chat template
@@ -103,7 +107,22 @@ class PromptConfig:
         ]
         if "default" not in self.templates:
             errors.append("templates.default: missing; it serves the languages that are not named")
+        names: dict[str, str] = {}
+        for name in self.templates:
+            try:
+                code = language_or_default(name)
+            except UserError as error:
+                errors.append(f"templates.{name}: {error}")
+                continue
+            if names.setdefault(code, name) != name:
+                errors.append(
+                    f"templates.{name}: the same language as templates.{names[code]}; remove one"
+                )
         return errors
+
+    def by_language(self) -> dict[str, str]:
+        """The templates by canonical language, and ``default``."""
+        return {language_or_default(name): text for name, text in self.templates.items()}
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from espnet_otreg.data.languages import DEFAULT, language_or_default
 from espnet_otreg.errors import UserError
 from espnet_otreg.models_offline.directory import resolve_model
 from espnet_otreg.slm.config import SPEECH, LLMConfig, PromptConfig
+from espnet_otreg.slm.trained_languages import TrainedLanguages
 
 
 def load_tokenizer(model: str) -> Any:
@@ -74,6 +76,7 @@ class Prompt:
         eos_id: the token that ends every training transcript.
         stop_ids: tokens that end a hypothesis; ``eos_id`` is one of them.
         restart: whether positions start anew behind the speech.
+        trained: what the model was trained for; None while it is being trained.
     """
 
     before: dict[str, tuple[int, ...]]
@@ -81,16 +84,33 @@ class Prompt:
     eos_id: int
     stop_ids: tuple[int, ...]
     restart: bool = False
+    trained: TrainedLanguages | None = None
 
     def around(self, language: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Ids before and after the speech; an unnamed language gets the default.
+        """Ids before and after the speech; in training an unnamed language gets the default.
 
-        >>> prompt = Prompt({"default": (1,)}, {"default": ()}, 2, (2,))
-        >>> prompt.around("it")
-        ((1,), ())
+        Args:
+            language: as :func:`espnet_otreg.data.languages.canonical_language` takes it, or
+                ``default`` where nobody named one.
+
+        Raises:
+            UserError: if it is no language, or a trained model was not trained for it.
+
+        >>> prompt = Prompt({"default": (1,), "it": (3,)}, {"default": (), "it": ()}, 2, (2,))
+        >>> prompt.around("de"), prompt.around("ITA")
+        (((1,), ()), ((3,), ()))
         """
-        key = language if language in self.before else "default"
+        code = language_or_default(language)
+        key = code if code in self.before else DEFAULT
+        if self.trained is not None:
+            key = self.trained.prompt_of(code)
         return self.before[key], self.after[key]
+
+    def as_json(self) -> dict[str, Any]:
+        """The tokens, as a packed model keeps them in ``prompt.json``."""
+        fields = asdict(replace(self, trained=None))
+        del fields["trained"]
+        return fields
 
 
 def _single_id(tokenizer: Any, token: str, where: str) -> int:
@@ -129,7 +149,7 @@ def build_prompt(
         raise UserError("the LLM's tokenizer has no EOS token", "llm_conf.model", "use another LLM")
     before: dict[str, tuple[int, ...]] = {}
     after: dict[str, tuple[int, ...]] = {}
-    for language, template in config.templates.items():
+    for language, template in config.by_language().items():
         texts = _render(tokenizer, template, config.chat)
         ids = [encode_transcript(tokenizer, text) if text else [] for text in texts]
         bos = tokenizer.bos_token_id

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import codecs
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from espnet_otreg.data.ark import read_description
 from espnet_otreg.data.kaldi_dir import Row, scan_table
-from espnet_otreg.data.languages import ISO_639_1
+from espnet_otreg.data.languages import (
+    DEFAULT,
+    canonical_language,
+    describe_languages,
+    read_languages,
+)
 from espnet_otreg.data.segments import SEGMENTS, channel_errors, scan_segments
+from espnet_otreg.errors import UserError
 
 _SPEECH_KINDS = ("kaldi_ark", "sound")
 _SHOWN = 3  # faults of one kind; the rest is counted
@@ -97,8 +104,11 @@ def _value_faults(source: Source, rows: Sequence[Row]) -> Iterator[str]:
                 yield f"{where}: there is no file {place or row.value!r}"
         elif source.name == "text" and not row.value:
             yield f"{where}: the transcript is empty"
-        elif source.name == "language" and row.value not in ISO_639_1:
-            yield f"{where}: unknown language {row.value!r}, give an ISO-639-1 code"
+        elif source.name == "language":
+            try:
+                canonical_language(row.value)
+            except UserError as error:
+                yield f"{where}: {error}"
 
 
 def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> list[str]:
@@ -172,6 +182,51 @@ def feature_errors(sets: Sequence[Sequence[Source]]) -> list[str]:
     if len(set(found.values())) > 1:
         errors.append(f"{' and '.join(map(str, found))} were made by different encoders")
     return errors
+
+
+def count_languages(sources: Sequence[Source]) -> tuple[dict[str, int], int]:
+    """Utterances of each canonical language; behind them how many there are if none is named.
+
+    Args:
+        sources: of one set; the languages are those of ``utt2lang,language,text``.
+
+    Raises:
+        UserError: if a table is malformed or names what is no language.
+    """
+    tables = {source.name: table_files(source.path) for source in sources}
+    if "language" in tables:
+        counts = Counter(
+            language for file in tables["language"] for language in read_languages(file).values()
+        )
+        return dict(counts), 0
+    return {}, sum(len(scan_table(file)[0]) for file in tables.get("text", ()))
+
+
+def default_prompt_notes(
+    train: Mapping[str, int], valid: Mapping[str, int], templates: Collection[str]
+) -> list[str]:
+    """What the log of a training says about languages without a prompt of their own.
+
+    Args:
+        train: utterances of each language in the training set; empty if no language is named.
+        valid: the same for the validation set.
+        templates: the languages that have a template, and ``default``.
+
+    >>> default_prompt_notes({"en": 9, "de": 2}, {"fr": 1}, ["default", "en"])
+    ["the prompt 'default' is trained for German (de)", 'validated but not trained: French (fr)']
+    >>> default_prompt_notes({}, {}, ["default", "en"])
+    ["no language is named: only the prompt 'default' is trained, not that for English (en)"]
+    """
+    named = set(templates) - {DEFAULT}
+    if not train:
+        unused = f", not that for {describe_languages(named)}" if named else ""
+        return [f"no language is named: only the prompt 'default' is trained{unused}"]
+    notes = []
+    if unnamed := train.keys() - named:
+        notes.append(f"the prompt 'default' is trained for {describe_languages(unnamed)}")
+    if untrained := valid.keys() - train.keys():
+        notes.append(f"validated but not trained: {describe_languages(untrained)}")
+    return notes
 
 
 def checkpoint_errors(values: Sequence[str]) -> list[str]:

@@ -14,7 +14,8 @@ from transformers.utils import logging as transformers_logging
 
 from espnet_otreg.data.audio import CONVERSIONS
 from espnet_otreg.data.audio.recording import Recording, read_recordings
-from espnet_otreg.data.kaldi_dir import read_table, write_table
+from espnet_otreg.data.kaldi_dir import write_table
+from espnet_otreg.data.languages import canonical_language, read_languages, same_language
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import lock_directory, read_json, write_json
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
@@ -43,19 +44,28 @@ class ZeroShotWhisper:
         self.tokenizer = WhisperTokenizer.from_pretrained(directory)
         self.extractor = WhisperFeatureExtractor.from_pretrained(directory)
 
-    def languages(self) -> set[str]:
-        """The codes that the model knows."""
-        return {token.strip("<|>") for token in self.model.generation_config.lang_to_id}
+    def languages(self) -> dict[str, str]:
+        """The canonical languages that the model knows, with its own codes for them."""
+        codes = (token.strip("<|>") for token in self.model.generation_config.lang_to_id)
+        return {canonical_language(code): code for code in codes}
 
     @torch.inference_mode()
     def transcribe(self, waveforms: Sequence[Any], language: str) -> list[str]:
-        """Greedy transcripts of waveforms (N,) at 16 kHz, each filled up to 30 s."""
+        """Greedy transcripts of waveforms (N,) at 16 kHz, each filled up to 30 s.
+
+        Raises:
+            UserError: if the model does not know the language.
+        """
+        known = self.languages()
+        own = same_language(canonical_language(language), known)
+        if own is None:
+            raise UserError(f"Whisper does not know the language '{language}'")
         features = self.extractor(
             list(waveforms), sampling_rate=SAMPLE_RATE, return_tensors="pt"
         ).input_features
         tokens = self.model.generate(
             features.to(self.model.device),
-            language=language,
+            language=known[own],
             task="transcribe",
             do_sample=False,
             num_beams=1,
@@ -66,7 +76,7 @@ class ZeroShotWhisper:
 
 def _chunks(data: Path, size: int) -> list[tuple[str, list[str]]]:
     """(language, utterances) of equal language and similar length, ``size`` at most."""
-    languages = read_table(data / "utt2lang")
+    languages = read_languages(data / "utt2lang")
     waves = read_recordings(data / "wav.scp")
     if languages.keys() != waves.keys():
         odd = min(languages.keys() ^ waves.keys())
@@ -105,9 +115,10 @@ def decode_baseline(
     directory = model_directory(model)
     digest = weights_sha256(directory)
     whisper = ZeroShotWhisper(directory, device)
-    unknown = sorted({language for language, _ in chunks} - whisper.languages())
-    if unknown:
-        raise UserError(f"Whisper does not know the language '{unknown[0]}'", f"{data}/utt2lang")
+    known = whisper.languages()
+    for language, _ in chunks:
+        if same_language(language, known) is None:
+            raise UserError(f"Whisper does not know the language '{language}'", f"{data}/utt2lang")
     hypotheses: dict[str, str] = {}
     progress = Progress("whisper", len(waves), "utterances")
     with lock_directory(output):

@@ -32,6 +32,7 @@ from espnet_otreg.slm.waveform import SoundTable, sound_reader
 from espnet_otreg.tasks.deepspeed import check_deepspeed
 from espnet_otreg.tasks.failures import told_in_a_sentence
 from espnet_otreg.tasks.interruption import passed_on
+from espnet_otreg.tasks.languages import print_languages, record_languages
 from espnet_otreg.tasks.preprocessor import SLMPreprocessor
 from espnet_otreg.tasks.summary import describe
 from espnet_otreg.tasks.trainer import SLMTrainer
@@ -140,6 +141,7 @@ class SLMTask(AbsTask):
         if args.use_deepspeed and args.distributed:
             check_deepspeed(parse_regularizers(args.regularizers))
             cls.trainer = Trainer  # the only one that ESPnet exchanges for its DeepSpeed trainer
+            record_languages(args, args.resume)
         read_sound_with(sound_reader(vars(args)))
         for value in args.init_param:  # ESPnet looks at no checksum
             load_checkpoint(value.partition(":")[0])
@@ -185,7 +187,9 @@ class SLMTask(AbsTask):
             args.encoder_conf = {**args.encoder_conf, **features_of(args)}
         model = build_model(parse_slm_config(vars(args)))
         print(describe(model), flush=True)
+        print_languages(args, model.config.prompt_conf)
         cls.trainer.sanity = getattr(args, "sanity", False)
+        cls.trainer.args = args
         return model
 
     @classmethod

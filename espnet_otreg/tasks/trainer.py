@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import logging
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from espnet_otreg.files import lock_directory
 from espnet_otreg.slm.checkpoint import naming_checkpoint
 from espnet_otreg.tasks.epoch import INTERRUPTED, StoppableEpoch
 from espnet_otreg.tasks.interruption import StopRequest
+from espnet_otreg.tasks.languages import record_languages
 from espnet_otreg.tasks.recovery import PREVIOUS, keep_previous, repair
 from espnet_otreg.tasks.sanity import overfit_ten
 from espnet_otreg.tasks.timing import data_wait_share
@@ -24,6 +26,7 @@ class SLMTrainer(Trainer):
     """ESPnet's trainer; see the module's first line."""
 
     sanity = False
+    args: argparse.Namespace  # the options of the training
     _request = StopRequest()
     _epoch: StoppableEpoch
 
@@ -54,6 +57,7 @@ class SLMTrainer(Trainer):
                 else:  # what an earlier training has left must not get into this one
                     for name in (PREVIOUS, INTERRUPTED):
                         (directory / name).unlink(missing_ok=True)
+                record_languages(cls.args, options.resume)
             if distributed.distributed:
                 torch.distributed.barrier()
             super().run(model, *args, **kwargs)

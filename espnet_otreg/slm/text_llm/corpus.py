@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.data.languages import read_languages
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import atomic_write
 from espnet_otreg.scoring.normalize import normalize
@@ -86,7 +87,7 @@ def read_transcripts(directories: Iterable[Path]) -> dict[str, set[str]]:
     """
     transcripts: dict[str, set[str]] = {}
     for directory in directories:
-        languages = read_table(directory / "utt2lang")
+        languages = read_languages(directory / "utt2lang")
         for utterance, text in read_table(directory / "text").items():
             transcripts.setdefault(languages[utterance], set()).add(text)
     return transcripts
