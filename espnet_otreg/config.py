@@ -106,7 +106,7 @@ def fits(value: Any, expected: Any) -> bool:
         return value is None
     if expected is float:
         if isinstance(value, numbers.Integral):
-            return not isinstance(value, bool) and abs(value) < _INTEGERS_OF_A_FLOAT
+            return not isinstance(value, bool) and abs(int(value)) < _INTEGERS_OF_A_FLOAT
         return isinstance(value, numbers.Real)
     if expected is int:
         return isinstance(value, numbers.Integral) and not isinstance(value, bool)

@@ -13,7 +13,6 @@ from espnet_otreg.data.audio import (
     Policy,
     audio_seconds,
     read_declared,
-    read_mono,
     read_source,
 )
 from espnet_otreg.data.kaldi_dir import Row, scan_table
@@ -221,26 +220,6 @@ def validate_data(
                 )
     noticed += seen.sentences()
     return errors
-
-
-def require_recordings(paths: Sequence[str | Path], language: str) -> None:
-    """Raise unless recordings can be read to their end and the language is one.
-
-    Raises:
-        UserError: with every fault.
-    """
-    errors = []
-    try:
-        canonical_language(language)
-    except UserError as error:
-        errors.append(str(error))
-    for path in paths:
-        try:
-            read_mono(path, SAMPLE_RATE)
-        except (UserError, OSError) as error:
-            errors.append(sentence_for(error))
-    if errors:
-        raise UserError(" | ".join(errors[:_SHOWN]))
 
 
 def require_valid(directory: str | Path, rules: Sequence[MarkRule] = ()) -> None:

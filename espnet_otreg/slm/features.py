@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kaldiio
 import numpy as np
@@ -29,11 +29,13 @@ from espnet_otreg.slm.feature_dir import (
     finished,
     job_directory,
 )
-from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder
 from espnet_otreg.slm.waveform import read_waveform
-from espnet_otreg.slm.whisper import WhisperEncoder
 
-SpeechEncoder = WhisperEncoder | Wav2Vec2Encoder
+if TYPE_CHECKING:
+    from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder
+    from espnet_otreg.slm.whisper import WhisperEncoder
+
+    SpeechEncoder = WhisperEncoder | Wav2Vec2Encoder
 
 
 def _waveform(item: Item, options: FeatureOptions, limit: int) -> np.ndarray:
@@ -114,8 +116,13 @@ def run_job(
 def load_encoder(model: str, trailing_silence: float, dtype: str, device: str) -> SpeechEncoder:
     """The encoder of a directory in evaluation mode, with the dtype and device asked for."""
     kind = read_json(Path(model) / "config.json").get("model_type")
-    cls = Wav2Vec2Encoder if kind in WAV2VEC2_TYPES else WhisperEncoder
-    encoder: SpeechEncoder = cls(model, trailing_silence).eval().requires_grad_(False)
+    cls: type[SpeechEncoder]
+    # Each brings its own part of Transformers; only one is wanted.
+    if kind in WAV2VEC2_TYPES:
+        from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder as cls
+    else:
+        from espnet_otreg.slm.whisper import WhisperEncoder as cls
+    encoder = cls(model, trailing_silence).eval().requires_grad_(False)
     encoder.encoder.to(getattr(torch, dtype))
     try:
         return encoder.to(device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from espnet_otreg.data.audio import speech_samples
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.slm.features import load_encoder
-from espnet_otreg.slm.waveform import SAMPLE_RATE, refuse_too_long
 
 FEATURES = "feats.json"
 
@@ -36,22 +33,6 @@ def feature_record(directory: Path, values: Mapping[str, Any]) -> dict[str, Any]
             record: dict[str, Any] = read_json(place)
             return record if "encoder_sha256" in record else None
     return None
-
-
-def load_audio(audio: Any, longest: int = sys.maxsize) -> Tensor:
-    """Samples (N,) at 16 kHz of whatever :func:`espnet_otreg.data.audio.speech_samples` takes.
-
-    Args:
-        audio: a recording.
-        longest: samples that the encoder takes.
-
-    Raises:
-        UserError: if it is no audio, empty, damaged or too long, naming its file.
-    """
-    samples = speech_samples(audio, SAMPLE_RATE)
-    where = str(audio) if isinstance(audio, (str, Path)) else f"the given {type(audio).__name__}"
-    refuse_too_long(len(samples), longest, where)
-    return torch.from_numpy(samples.copy())
 
 
 class FeatureExtractor:
@@ -79,8 +60,8 @@ class FeatureExtractor:
 
     @property
     def max_samples(self) -> int:
-        """Samples at 16 kHz that the encoder takes."""
-        return self._encoder.max_samples
+        """The most samples that a recording may have."""
+        return int(self._encoder.max_samples)
 
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -182,12 +183,18 @@ def test_slm_decode(
         return int(batch.lengths[0])
 
     assert outcomes(paths, samples) == EXPECTED
-    data = data_dir(tmp_path / "all", paths, used_keys())
-    decode_sets(
-        str(exp), [str(data)], ["ctc"], str(tmp_path / "out"), DecodingOptions(),
-        joint_weights=JointWeights(),
-    )  # fmt: skip
+
+    def decode(*directories: Path) -> None:
+        decode_sets(
+            str(exp), list(map(str, directories)), ["ctc"], str(tmp_path / "out"),
+            DecodingOptions(), joint_weights=JointWeights(),
+        )  # fmt: skip
+
+    decode(data_dir(tmp_path / "all", paths, used_keys()))
     assert list(read_table(tmp_path / "out/ctc/all/text")) == used_keys()
+    (long,) = (key for key, odd in ODD.items() if odd.decision == TOO_LONG)
+    with pytest.raises(UserError, match=rf"utterance {long} \({paths[long]}\): .* lasts 31\.0 s"):
+        decode(data_dir(tmp_path / "many", paths, [*used_keys()[:3], long]))
 
 
 def test_speech_lm(model: Any, paths: dict[str, Path], heard: list[int]) -> None:
@@ -199,17 +206,35 @@ def test_speech_lm(model: Any, paths: dict[str, Path], heard: list[int]) -> None
         return heard[0]
 
     assert outcomes(paths, samples) == EXPECTED
+    (long,) = (str(paths[key]) for key, odd in ODD.items() if odd.decision == TOO_LONG)
+    with pytest.raises(UserError, match=rf"4 of 4 \({long}\): the recording lasts 31.0 s"):
+        lm.transcribe([*(str(paths[key]) for key in used_keys()[:3]), long], "it")
 
 
 def test_slm_transcribe(
     exp: Path, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    files = [str(paths[key]) for key in used_keys()]
-    options = ["--model_dir", str(exp), "--language", "it", "--mode", "ctc"]
+    files = list(map(str, paths.values()))
+    options = ["--model_dir", str(exp), "--language", "it", "--mode", "ctc", "--format", "jsonl"]
     monkeypatch.setattr("sys.argv", ["slm_transcribe", *files, *options])
-    slm_transcribe.main()
-    assert len(capsys.readouterr().out.splitlines()) == len(files)
+    refused = len(paths) - len(used_keys())
+    with pytest.raises(UserError, match=f"{refused} of {len(paths)} recordings could not be"):
+        slm_transcribe.main()
+    output = capsys.readouterr()
+    found: Outcomes = {}
+    for key, line in zip(paths, output.out.splitlines(), strict=True):
+        result = json.loads(line)
+        if result.get("error"):
+            is_long = "lasts 31.0 s" in result["error"]
+            assert str(paths[key]) in result["error"] and result["error"] in output.err
+            found[key] = (TOO_LONG if is_long else REFUSED, 0)
+        else:
+            # Durations are rounded to milliseconds.
+            assert result["seconds"] == pytest.approx(ODD[key].samples / 16000, abs=6e-4)
+            found[key] = ("used", ODD[key].samples)
+    assert found == EXPECTED
+    assert "are resampled to 16000 Hz, for instance" in output.err
 
 
 def test_the_table_of_the_documentation() -> None:

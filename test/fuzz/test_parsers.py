@@ -19,9 +19,12 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from odd_audio import odd_recordings
 
 from espnet_otreg.data import archives
 from espnet_otreg.data.ark import FeatureTable, read_description, read_features
+from espnet_otreg.data.audio import Policy, read_declared
+from espnet_otreg.data.audio.source import Source
 from espnet_otreg.data.kaldi_dir import read_data_dir, read_table
 from espnet_otreg.data.mark_rules import ACTIONS, MarkRule, read_mark_rules
 from espnet_otreg.data.marks import take_marks
@@ -172,6 +175,18 @@ def test_places_in_archives(place: Path, place_in_archive: str) -> None:
     with contextlib.suppress(UserError):
         (place / "feats.scp").write_text(f"a {place_in_archive}\n", encoding="utf-8")
         FeatureTable(place / "feats.scp")["a"]
+
+
+@given(data=st.data())
+def test_recordings(data: st.DataObject) -> None:
+    odd = data.draw(
+        st.sampled_from([odd for odd in odd_recordings() if 0 < len(odd.content) < 2**15])
+    )
+    content = data.draw(mutated(odd.content))
+    with contextlib.suppress(UserError):
+        source = Source(content, odd.name, Path(odd.name).suffix)
+        samples, _ = read_declared(source, Policy(16000))
+        assert samples.ndim == 1 and np.isfinite(samples).all() and len(samples)
 
 
 json_values = st.recursive(

@@ -56,6 +56,7 @@ def test_the_commands_agree(tiny_whisper: Path, tmp_path: Path) -> None:
     transcribe = ("--model_dir", exp, "--language", "it", "--mode", "ctc")
     done = command("slm_transcribe", *(used / name for name in USED), *transcribe)
     assert done.status == 0 and len(done.stdout.splitlines()) == len(USED), done.stderr
+    assert "are resampled to 16000 Hz" in done.stderr
     for name in DAMAGED:
         one = data_dir(tmp_path / "one", [name])
         done = command("slm_decode", "--data_dir", one, *decode, tmp_path / "refused")

@@ -218,7 +218,8 @@ def test_the_command_prints_a_line_for_each_file(
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     expected = SpeechLM.from_pretrained(exp).transcribe(recordings / "0.wav", "it", "ctc")
-    assert lines[0] == expected
+    assert lines[0] == f"{recordings / '0.wav'}\t{expected}"
+    assert lines[1].startswith(f"{stereo}\t")
     (tmp_path / "broken.wav").write_bytes(b"no audio")
     failed = subprocess.run(
         [*command, str(tmp_path / "broken.wav")], capture_output=True, text=True

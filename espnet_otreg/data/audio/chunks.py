@@ -180,6 +180,8 @@ class Samples:
             UserError: if the file is truncated, holds a second recording, or something unknown.
         """
         room = len(self.content) - self.chunk.start
+        if room < 0:
+            raise truncated(self.name, f"its samples begin at byte {self.chunk.start}")
         if self.chunk.size > room:
             if self.chunk.size < _PLACEHOLDER and not self._fits():
                 raise truncated(

@@ -25,7 +25,7 @@ from espnet_otreg.errors import UserError
 
 Samples = NDArray[np.float32]
 
-_LARGEST_RATE = 10_000_000  # hertz; what is beyond is a mistake
+_SMALLEST_RATE, _LARGEST_RATE = 1000, 10_000_000  # hertz; what is beyond is a mistake
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Policy:
         import soxr
 
         check_samples(samples, where)
+        if not _SMALLEST_RATE <= found <= _LARGEST_RATE:
+            raise UserError(f"{found} Hz is no rate of speech", where, "correct its header")
         channels, rate = samples.shape[1], self.rate
         if channels > 1 and not self.mix_channels:
             raise UserError(
