@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
+import numbers
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
+
+from espnet_otreg.yaml_hints import number_hint, text_hint
 
 Config = TypeVar("Config")
 
@@ -36,7 +40,9 @@ def positive(**values: float) -> list[str]:
     >>> positive(layers=2, width=0)
     ['width: must be positive, found 0']
     """
-    return [f"{name}: must be positive, found {v}" for name, v in values.items() if v <= 0]
+    return [
+        f"{name}: must be positive, found {v}" for name, v in values.items() if not 0 < v < math.inf
+    ]
 
 
 def probability(**values: float) -> list[str]:
@@ -48,39 +54,65 @@ def probability(**values: float) -> list[str]:
     return [f"{name}: must be in [0, 1), found {v}" for name, v in values.items() if not 0 <= v < 1]
 
 
-def _fits(value: Any, expected: Any) -> bool:
-    """Whether ``value`` is of the annotated type; an int is a fine float, a bool is no int."""
+def fits(value: Any, expected: Any) -> bool:
+    """Whether a value is of an annotated type.
+
+    An int is a fine float, but a bool is no int and NaN no float; a text is no sequence of texts.
+    Of a type that is not known here (a ``TypeVar``, a string) every value is.
+
+    >>> fits(1, float), fits(True, int), fits(float("nan"), float)
+    (True, False, False)
+    >>> fits("ab", Sequence[str]), fits(["ab"], Sequence[str])
+    (False, True)
+    """
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
     if origin in (types.UnionType, typing.Union):
-        return any(_fits(value, argument) for argument in arguments)
+        return any(fits(value, argument) for argument in arguments)
     if origin is typing.Literal:
         return value in arguments
     if origin in (tuple, list):
-        return isinstance(value, (list, tuple)) and all(_fits(v, arguments[0]) for v in value)
-    if origin is dict or expected is dict:
+        return isinstance(value, (list, tuple)) and all(fits(v, arguments[0]) for v in value)
+    if origin is Sequence:
+        of_one_kind = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+        return of_one_kind and all(fits(v, arguments[0]) for v in value)
+    if origin is dict or expected is dict or origin is Mapping:
         return isinstance(value, Mapping) and all(
-            _fits(k, arguments[0]) and _fits(v, arguments[1]) for k, v in value.items() if arguments
+            fits(k, arguments[0]) and fits(v, arguments[1]) for k, v in value.items() if arguments
         )
+    if origin is Callable:
+        return callable(value)
     if expected in (None, type(None)):
         return value is None
     if expected is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        return is_number and not math.isnan(value)
     if expected is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if expected is Any:
-        return True
-    return isinstance(value, expected)
+        return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    kind = origin or expected
+    return not isinstance(kind, type) or isinstance(value, kind)
 
 
-def _type_name(expected: Any) -> str:
+def _hint(value: Any, expected: Any) -> str:
+    """What to write where YAML has read another kind of value than the one that was meant."""
+    hint = text_hint(value) if "str" in str(expected) or "Literal['" in str(expected) else ""
+    return hint or number_hint(value)
+
+
+def type_name(expected: Any) -> str:
+    """An annotated type as a reader of a message knows it.
+
+    >>> type_name(int | None), type_name(typing.Literal["a", "b"]), type_name(Sequence[str])
+    ('int | None', "one of 'a', 'b'", 'Sequence')
+    """
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
     if origin in (types.UnionType, typing.Union):
-        return " | ".join(map(_type_name, arguments))
+        return " | ".join(map(type_name, arguments))
     if origin is typing.Literal:
         return ("one of " if len(arguments) > 1 else "") + ", ".join(map(repr, arguments))
     if expected is type(None):
         return "None"
-    return expected.__name__ if isinstance(expected, type) else str(expected)
+    kind = origin or expected
+    return kind.__name__ if isinstance(kind, type) else str(expected)
 
 
 def parse_config(
@@ -116,8 +148,10 @@ def parse_config(
     for key, value in values.items():
         if key not in fields:
             errors.append(f"{where}.{key}: unknown key; {did_you_mean(str(key), fields)}")
-        elif not _fits(value, hints[key]):
-            errors.append(f"{where}.{key}: expected {_type_name(hints[key])}, found {value!r}")
+        elif not fits(value, hints[key]):
+            expected = type_name(hints[key])
+            hint = _hint(value, hints[key])
+            errors.append(f"{where}.{key}: expected {expected}, found {value!r}{hint}")
         else:
             arguments[key] = tuple(value) if isinstance(value, list) else value
     for name, field in fields.items():

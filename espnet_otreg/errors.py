@@ -42,6 +42,16 @@ class Stopped(UserError):
     status = os.EX_TEMPFAIL
 
 
+class Interrupted(Stopped):
+    """Stopped from the keyboard: the same command goes on, but no batch system should queue it.
+
+    >>> Interrupted("stopped by SIGINT").status
+    130
+    """
+
+    status = 130
+
+
 class ConfigErrors(UserError):
     """All the mistakes of one configuration, reported together.
 
@@ -101,5 +111,5 @@ def run_main(main: Callable[[], None]) -> NoReturn:
         sys.exit(error.status if isinstance(error, UserError) else 1)
     except KeyboardInterrupt:
         print("error: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(Interrupted.status)
     sys.exit(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.utf8 import read_utf8
 
 
 @contextlib.contextmanager
@@ -32,6 +34,22 @@ def naming_file(path: str | Path) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
+
+
+def flush_directory(directory: str | Path) -> None:
+    """Have the disk hold which files a directory has, for a loss of power.
+
+    >>> import tempfile
+    >>> flush_directory(tempfile.mkdtemp())
+    """
+    number = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a file system that knows no such thing
+            raise
+    finally:
+        os.close(number)
 
 
 @contextlib.contextmanager
@@ -63,6 +81,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        flush_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -85,10 +104,10 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: if the file is not JSON, naming file and line.
+        UserError: if the file is not JSON or not UTF-8, naming file and line.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_utf8(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"not valid JSON ({error})", str(path), "make the file again") from error
 
@@ -97,15 +116,20 @@ def parse_yaml(text: str, where: str) -> Any:
     """What a text in YAML says; only plain values, no Python objects.
 
     Raises:
-        UserError: if it is no YAML, naming the line of ``where``.
+        UserError: if it is no YAML, or a key is given twice or is no name, naming the line of
+            ``where``.
 
     >>> parse_yaml("{lr: 0.1, betas: [0, 1]}", "--optim_conf")
     {'lr': 0.1, 'betas': [0, 1]}
     """
     import yaml
 
+    from espnet_otreg.yaml_text import NameLoader, YamlMistake
+
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, NameLoader)
+    except YamlMistake as error:
+        raise UserError(error.what, f"{where}:{error.line}", error.mend) from error
     except Exception as error:  # PyYAML raises many kinds, for instance for !!int and a wrong date
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}" if mark else where

@@ -29,6 +29,7 @@ from espnet_otreg.decoding.run import load_speech, plan
 from espnet_otreg.errors import UserError, run_main
 from espnet_otreg.slm.build import load_model
 from espnet_otreg.slm.model import SpokenLanguageModel
+from espnet_otreg.slm.trained_languages import read_trained_languages
 
 RECIPE = Path(__file__).resolve().parent.parent / "egs2/mini_multi/slm1"
 
@@ -108,7 +109,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     options = DecodingOptions(num_beams=arguments.num_beams)
     (features,) = Path("dump/features").glob(f"*/{arguments.set}")
-    data = read_data_set(features, precomputed=True)
+    data = read_data_set(features, True, read_trained_languages(directory))
     count = min(arguments.utterances or len(data.utterances), len(data.utterances))
     chosen = data.utterances[:: len(data.utterances) // count][:count]
     print(

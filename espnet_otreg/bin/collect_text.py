@@ -30,15 +30,17 @@ def main() -> None:
     """Fetch, collect, and say how much there is and what was left out."""
     args = get_parser().parse_args()
     from espnet_otreg.data.archives import obtain
+    from espnet_otreg.data.languages import canonical_language
     from espnet_otreg.slm.text_llm.corpus import collect_text, read_transcripts, write_corpus
     from espnet_otreg.slm.text_llm.packages import TEXT_SOURCES
 
+    languages = [canonical_language(name) for name in args.languages]
     for source in TEXT_SOURCES.values():
         way = obtain(source, args.download_dir, args.data_root)
         print(f"{source.name}: {way}\n  {source.licence}: {source.attribution}", flush=True)
     corpus = collect_text(
         [args.download_dir / name for name in TEXT_SOURCES],
-        args.languages,
+        languages,
         read_transcripts(args.exclude),
     )
     write_corpus(corpus, args.output)

@@ -28,6 +28,11 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--mix_channels", action="store_true", help="average stereo instead of refusing it"
     )
+    parser.add_argument(
+        "--marks", type=Path,
+        help="file with lines 'MARK remove', 'MARK keep', 'MARK drop' or 'MARK word TEXT' that say "
+        "what marks such as [door] in the transcripts are",
+    )  # fmt: skip
     parser.add_argument("--nj", type=int, default=2, help="processes")
     return parser
 
@@ -43,12 +48,15 @@ def main() -> None:
         max_duration=arguments.max_duration,
         mix_channels=arguments.mix_channels,
         jobs=arguments.nj,
+        marks=arguments.marks,
     )
     dropped = format_counts({reason: len(ids) for reason, ids in report.dropped.items()})
     print(
         f"{arguments.output_dir}: {report.kept} utterances, {report.seconds:.1f} s; "
         f"dropped: {dropped}"
     )
+    if report.marks:
+        print(f"marks: {format_counts({what: len(ids) for what, ids in report.marks.items()})}")
 
 
 if __name__ == "__main__":

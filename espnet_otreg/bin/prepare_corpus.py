@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from espnet_otreg.data.corpora import CORPORA, PUBLISHED
+from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.errors import UserError, run_main
 
 
@@ -18,7 +19,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     names = sorted([*CORPORA, *PUBLISHED])
     parser.add_argument("--corpus", choices=names, required=True, help="its name")
-    parser.add_argument("--language", required=True, help="ISO-639-1 code")
+    parser.add_argument("--language", required=True, help="code or name")
     parser.add_argument("--corpus_dir", type=Path, required=True, help="the publisher's files")
     parser.add_argument("--output_dir", type=Path, required=True, help="is replaced as a whole")
     parser.add_argument(
@@ -31,7 +32,8 @@ def get_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Prepare and print the number of utterances."""
     arguments = get_parser().parse_args()
-    places = (arguments.corpus_dir, arguments.output_dir, arguments.language)
+    language = canonical_language(arguments.language)
+    places = (arguments.corpus_dir, arguments.output_dir, language)
     published = PUBLISHED.get(arguments.corpus)
     if (published is None) != (arguments.subset is None):
         raise UserError(

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from espnet_otreg.data.corpora import PUBLISHED
+from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.data.published_sets import parse_parts, pool_sets, prepare_parts
 from espnet_otreg.errors import UserError, run_main
 
@@ -28,7 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
             f"--{name}", nargs="+", required=True, metavar="CORPUS:SET", help="what it is made of"
         )
     parser.add_argument(
-        "--languages", required=True, help="ISO-639-1 codes with commas between them"
+        "--languages", required=True, help="codes or names with commas between them"
     )
     parser.add_argument(
         "--data_root", default="", help="directory with existing copies, one directory a corpus"
@@ -50,14 +51,14 @@ def main() -> None:
     arguments = get_parser().parse_args()
     if arguments.train_limit < 0 or arguments.nj < 1:
         raise UserError("expected 0 or more, and 1 or more", "--train_limit, --nj")
-    languages = arguments.languages.split(",")
+    languages = [canonical_language(name) for name in arguments.languages.split(",")]
     sets = {
         name: parse_parts(getattr(arguments, name), languages, need_all=name != "ood")
         for name in SETS
     }
     for corpus in dict.fromkeys(part.corpus for part in sets["ood"]):
         for language in languages:
-            if language not in PUBLISHED[corpus].languages:
+            if not PUBLISHED[corpus].has(language):
                 print(f"{corpus} is not in '{language}': no out-of-domain set of it")
     prepared = prepare_parts(
         [part for parts in sets.values() for part in parts],

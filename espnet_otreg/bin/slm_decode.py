@@ -35,6 +35,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--modes", nargs="+", default=["llm"], help=modes)
     parser.add_argument("--checkpoint", help="file name; else averaged, best or latest")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
+
     def number(name: str, default: float | None, help: str, into: Any = parser) -> None:
         into.add_argument(f"--{name}", type=RANGES[name].read, default=default, help=help)
 

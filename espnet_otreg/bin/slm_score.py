@@ -63,7 +63,9 @@ def main() -> None:
         args.reference_dir, args.hypothesis, args.normalizer, args.in_domain, args.equivalences
     )
     measures = score_measures(score, args.metric)
-    write_score_directories(score, args.output.parent, tuple(dict.fromkeys(("wer", "cer", *measures))))
+    write_score_directories(
+        score, args.output.parent, tuple(dict.fromkeys(("wer", "cer", *measures)))
+    )
     score.write(args.output)
     print("\n\n".join(table.text() for table in score_tables(score, measures)))
     if args.in_domain and not any(s.group == "in_domain" for s in score.sets):

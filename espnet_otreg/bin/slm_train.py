@@ -15,6 +15,8 @@ def main() -> None:
             "usage: slm_train --config FILE --output_dir DIR [ESPnet training options]\n\n"
             f"{__doc__}\n\n"
             "  --check        only check the configuration, then stop\n"
+            "  --overwrite true  train anew where there is a training; without it the same\n"
+            "                 command goes on, and another configuration is refused\n"
             "  --help_all     all options (imports ESPnet, takes several seconds)\n"
             "  --print_config print every option with its default"
         )

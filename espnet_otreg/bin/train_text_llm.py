@@ -8,8 +8,8 @@ from pathlib import Path
 from espnet_otreg.errors import run_main
 
 
-def main() -> None:
-    """``train_text_llm --data_dir dump/raw/train --corpus data/text --output exp/llm``."""
+def get_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--data_dir", type=Path, required=True, help="text and utt2lang to train on"
@@ -21,13 +21,19 @@ def main() -> None:
     parser.add_argument(
         "--check", action="store_true", help="check configuration and languages, and end"
     )
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """``train_text_llm --data_dir dump/raw/train --corpus data/text --output exp/llm``."""
+    args = get_parser().parse_args()
     from espnet_otreg.slm.text_llm.settings import check_languages, read_settings
 
     settings = read_settings(args.config)
     from espnet_otreg.data.kaldi_dir import read_table
+    from espnet_otreg.data.languages import read_languages
 
-    languages = read_table(args.data_dir / "utt2lang")
+    languages = read_languages(args.data_dir / "utt2lang")
     if args.check:
         check_languages(languages.values(), settings)
         return

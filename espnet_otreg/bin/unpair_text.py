@@ -24,10 +24,11 @@ def main() -> None:
     """Deal, write and say how many."""
     args = get_parser().parse_args()
     from espnet_otreg.data.kaldi_dir import read_table, write_table
+    from espnet_otreg.data.languages import read_languages
     from espnet_otreg.data.unpair import unpair
 
     texts = read_table(args.data_dir / "text")
-    dealt = unpair(texts, read_table(args.data_dir / "utt2lang"))
+    dealt = unpair(texts, read_languages(args.data_dir / "utt2lang"))
     write_table(args.output, dealt)
     print(f"{len(dealt)} utterances have the transcript of another one")
 

@@ -6,6 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from espnet_otreg.data.mark_rules import read_mark_rules
+from espnet_otreg.data.own_text import read_marks
+from espnet_otreg.data.prep_log import format_counts
 from espnet_otreg.data.validate import AudioChecks, validate_data
 from espnet_otreg.errors import UserError, run_main
 
@@ -26,6 +29,11 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max_duration", type=float, default=None, help="seconds; longer utterances are faults"
     )
+    parser.add_argument(
+        "--marks",
+        type=Path,
+        help="file that says what marks in the transcripts are, as format_data takes it",
+    )
     return parser
 
 
@@ -35,9 +43,10 @@ def main() -> None:
     checks = AudioChecks(
         arguments.check_audio, arguments.mix_channels, max_seconds=arguments.max_duration
     )
+    rules = read_mark_rules(arguments.marks) if arguments.marks else []
     faults = 0
     for directory in arguments.data_dirs:
-        errors = validate_data(directory, checks)
+        errors = validate_data(directory, checks, rules)
         faults += len(errors)
         for error in errors[: arguments.show]:
             print(error, file=sys.stderr)
@@ -45,6 +54,9 @@ def main() -> None:
             print(f"{directory}: ... and {len(errors) - arguments.show} more", file=sys.stderr)
         if not errors:
             print(f"{directory}: valid")
+            marks = {what: len(ids) for what, ids in read_marks(directory, rules).items()}
+            if marks:
+                print(f"{directory}: marks: {format_counts(marks)}")
     if faults:
         raise UserError(f"{faults} fault{'s' if faults > 1 else ''} found", mend="see above")
 

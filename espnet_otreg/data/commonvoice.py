@@ -6,17 +6,15 @@ import hashlib
 from pathlib import Path
 
 from espnet_otreg.data.clips import Clip, ClipSet, require_known, write_clips
-from espnet_otreg.data.languages import ISO_639_1
 from espnet_otreg.data.prep_log import PrepLog
 from espnet_otreg.data.tsv import read_rows, to_number
 from espnet_otreg.errors import UserError
 
-# Where the publisher's name of a language is not its ISO-639-1 code.
+# Where the publisher's name of a language is not its code.
 _LOCALES = {
-    "fy": "fy-NL", "ga": "ga-IE", "hy": "hy-AM", "ne": "ne-NP", "nn": "nn-NO", "pa": "pa-IN",
-    "sv": "sv-SE", "zh": "zh-CN",
+    "fy": "fy-NL", "ga": "ga-IE", "hy": "hy-AM", "nan": "nan-tw", "ne": "ne-NP", "nn": "nn-NO",
+    "pa": "pa-IN", "sv": "sv-SE", "zh": "zh-CN",
 }  # fmt: skip
-LANGUAGES = ISO_639_1
 SUBSETS = ("train", "dev", "test", "validated")
 
 
@@ -34,8 +32,10 @@ def find_release(corpus_dir: str | Path, locale: str) -> Path:
         raise UserError(
             f"several releases have '{locale}': {names}", str(corpus_dir), "leave one there"
         )
+    others = sorted({path.parent.name for path in Path(corpus_dir).glob("cv-corpus-*/*/clips")})
+    has = f"it has no language '{locale}'; it has: {', '.join(others)}; " if others else ""
     raise UserError(
-        f"no cv-corpus-VERSION-DATE/{locale}/clips",
+        f"{has}no cv-corpus-VERSION-DATE/{locale}/clips",
         str(corpus_dir),
         "download the language from https://datacollective.mozillafoundation.org (it takes an "
         "account) and unpack it there",
@@ -62,14 +62,13 @@ def prepare_commonvoice(
         corpus_dir: holds one ``cv-corpus-<version>-<date>/<language>/`` with ``clips/*.mp3``,
             ``<subset>.tsv`` and, since release 14 or so, ``clip_durations.tsv``.
         output_dir: is written whole, with ``prep_log.json``.
-        language: ISO-639-1 code.
+        language: canonical code; which ones there are depends on the release.
         subset: one of :data:`SUBSETS`.
         jobs: files looked at at a time.
 
     Raises:
         UserError: if a file is missing or has another form.
     """
-    require_known(language, LANGUAGES, "language", "Common Voice")
     require_known(subset, SUBSETS, "subset", "Common Voice")
     locale = _LOCALES.get(language, language)
     release = find_release(corpus_dir, locale)

@@ -11,6 +11,7 @@ from espnet_otreg.data.kaldi_dir import Utterance, write_data_dir
 from espnet_otreg.data.prep_log import PrepLog
 from espnet_otreg.data.transcripts import Dropped, drop, spoken_words, strip_notes
 from espnet_otreg.errors import UserError
+from espnet_otreg.utf8 import read_utf8
 
 VOICES = {"en": "allison", "es": "allison", "fr": "june", "it": "carlo", "ru": "ivrvoice"}
 
@@ -31,7 +32,7 @@ def read_transcripts(path: str | Path) -> Iterator[tuple[str, str]]:
     >>> list(read_transcripts(path))
     [('activated', 'Activated.')]
     """
-    for line in Path(path).read_text(encoding="utf-8-sig").splitlines():
+    for line in read_utf8(path).splitlines():
         name, colon, text = line.partition(":")
         if colon and not line.startswith(";"):
             yield name.strip(), text.strip()

@@ -34,17 +34,22 @@ CORPORA: dict[str, Prepare] = {
 
 @dataclasses.dataclass(frozen=True)
 class PublishedCorpus:
-    """A corpus whose publisher divides it: the function, the languages and the subsets."""
+    """A corpus whose publisher divides it: the function, the languages and the subsets.
+
+    ``languages`` is None where they change with each release.
+    """
 
     prepare: PrepareSubset
-    languages: Collection[str]
+    languages: Collection[str] | None
     subsets: Collection[str]
+
+    def has(self, language: str) -> bool:
+        """Whether the corpus may have a language, given by its canonical code."""
+        return self.languages is None or language in self.languages
 
 
 PUBLISHED: dict[str, PublishedCorpus] = {
-    "commonvoice": PublishedCorpus(
-        commonvoice.prepare_commonvoice, commonvoice.LANGUAGES, commonvoice.SUBSETS
-    ),
+    "commonvoice": PublishedCorpus(commonvoice.prepare_commonvoice, None, commonvoice.SUBSETS),
     "fleurs": PublishedCorpus(fleurs.prepare_fleurs, fleurs.LANGUAGES, fleurs.SUBSETS),
     "librispeech": PublishedCorpus(
         librispeech.prepare_librispeech, librispeech.LANGUAGES, librispeech.SUBSETS

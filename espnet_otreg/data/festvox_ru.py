@@ -11,6 +11,7 @@ from espnet_otreg.data.kaldi_dir import Utterance, write_data_dir
 from espnet_otreg.data.prep_log import PrepLog
 from espnet_otreg.data.transcripts import Dropped, drop, spoken_words, strip_notes
 from espnet_otreg.errors import UserError
+from espnet_otreg.utf8 import read_utf8
 
 _LINE = re.compile(r'\(\s*(\S+)\s+"(.*)"\s*\)')
 
@@ -27,7 +28,7 @@ def read_prompts(path: str | Path) -> Iterator[tuple[str, str]]:
     >>> list(read_prompts(path))
     [('ru_0002', 'Вол+ос за ухо.')]
     """
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_utf8(path).splitlines(), start=1):
         match = _LINE.fullmatch(line.strip())
         if match:
             yield match.group(1), match.group(2)

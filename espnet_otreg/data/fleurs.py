@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from espnet_otreg.data.clips import Clip, ClipSet, require_known, write_clips
-from espnet_otreg.data.languages import ISO_639_1
+from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.data.prep_log import PrepLog
 from espnet_otreg.data.tsv import read_columns, to_number
 from espnet_otreg.data.unpack import unpack
-from espnet_otreg.scoring.normalize import base_language
 
 _CODES = """
     af_za am_et ar_eg as_in ast_es az_az be_by bg_bg bn_in bs_ba ca_es ceb_ph ckb_iq cmn_hans_cn
@@ -20,8 +19,7 @@ _CODES = """
     pl_pl ps_af pt_br ro_ro ru_ru sd_in sk_sk sl_si sn_zw so_so sr_rs sv_se sw_ke ta_in te_in
     tg_tj th_th tr_tr uk_ua umb_ao ur_pk uz_uz vi_vn wo_sn xh_za yo_ng yue_hant_hk zu_za
     """
-# ISO-639-1 code -> the publisher's; a data directory cannot name the ten that have none.
-CODES = {base_language(code): code for code in _CODES.split() if base_language(code) in ISO_639_1}
+CODES = {canonical_language(code): code for code in _CODES.split()}
 LANGUAGES = frozenset(CODES)
 SUBSETS = ("train", "dev", "test")
 SAMPLE_RATE = 16000

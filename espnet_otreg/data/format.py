@@ -7,78 +7,110 @@ import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from espnet_otreg.data.audio import audio_seconds, read_mono, write_wav
-from espnet_otreg.data.kaldi_dir import Utterance, read_table, write_table, write_tables
+from espnet_otreg.data.audio import write_wav
+from espnet_otreg.data.audio.options import AudioOptions
+from espnet_otreg.data.audio.recording import Recording, read_recordings
+from espnet_otreg.data.kaldi_dir import (
+    Utterance,
+    own_domain,
+    read_table,
+    write_table,
+    write_tables,
+)
+from espnet_otreg.data.languages import read_languages
+from espnet_otreg.data.mark_rules import MarkRule, read_mark_rules
+from espnet_otreg.data.own_text import RAW_TEXT, OwnText, read_own_text
 from espnet_otreg.data.split import lowest_hash
-from espnet_otreg.data.transcripts import Dropped, spoken_words
 from espnet_otreg.data.validate import DataErrors, require_valid
 from espnet_otreg.errors import UserError, sentence_for
 from espnet_otreg.files import lock_directory, read_json, write_json
 
 SAMPLE_RATE = 16000
+REPORT = "format_report.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class FormatReport:
-    """What :func:`format_data` kept and dropped (reason -> utterance ids)."""
+    """What :func:`format_data` kept and dropped (reason -> utterance ids).
+
+    ``marks`` are the ids of utterances with marks, by what was done: ``"[noise] removed"``.
+    """
 
     kept: int
     seconds: float
     dropped: dict[str, list[str]]
+    marks: dict[str, list[str]]
 
 
-def read_any_data_dir(directory: str | Path) -> tuple[list[Utterance], dict[str, list[str]]]:
+@dataclasses.dataclass(frozen=True)
+class AnyDataDir:
+    """What :func:`read_any_data_dir` has read.
+
+    Attributes:
+        utterances: those that are kept.
+        recordings: where the speech of each is.
+        dropped: reason -> ids.
+        marks: what was done with marks in transcripts -> ids, one for each time.
+    """
+
+    utterances: list[Utterance]
+    recordings: dict[str, Recording]
+    dropped: dict[str, list[str]]
+    marks: dict[str, list[str]]
+
+
+def read_any_data_dir(directory: str | Path, rules: Sequence[MarkRule] = ()) -> AnyDataDir:
     """The utterances of a prepared or of a user's own data directory, and those dropped.
 
-    Where ``text.raw`` is missing the transcripts are the user's: they are normalised here, and a
-    transcript whose reading is not certain is dropped. Missing domains are called after the
-    directory, missing speakers ``<lang>_<domain>_unknown``.
+    Where ``text.raw`` is missing the transcripts are the user's: marks are taken out of them, they
+    are normalised, and a transcript whose reading is not certain is dropped. Missing domains are
+    called after the directory, missing speakers ``<lang>_<domain>_unknown``.
+
+    Args:
+        directory: a valid data directory.
+        rules: what the user says of marks.
     """
     directory = Path(directory)
-    wavs, texts = read_table(directory / "wav.scp"), read_table(directory / "text")
-    languages = read_table(directory / "utt2lang")
+    recordings, texts = read_recordings(directory / "wav.scp"), read_table(directory / "text")
+    languages = read_languages(directory / "utt2lang")
 
     def optional(name: str) -> dict[str, str]:
         return read_table(directory / name) if (directory / name).exists() else {}
 
-    raws, speakers, domains = map(optional, ("text.raw", "utt2spk", "utt2domain"))
-    own_name = "".join(c if c.isalnum() and c.isascii() else "_" for c in directory.resolve().name)
+    raws, speakers, domains = map(optional, (RAW_TEXT, "utt2spk", "utt2domain"))
+    own = OwnText(texts, {}, {}) if raws else read_own_text(texts, languages, rules)
+    own_name = own_domain(directory)
     utterances: list[Utterance] = []
-    dropped: dict[str, list[str]] = {}
-    for key, wav in wavs.items():
+    for key, text in own.words.items():
         language, domain = languages[key], domains.get(key, own_name)
-        try:
-            text = texts[key] if raws else spoken_words(texts[key], language)
-        except Dropped as reason:
-            dropped.setdefault(reason.reason, []).append(key)
-            continue
         speaker = speakers.get(key, f"{language}_{domain}_unknown")
-        raw = raws.get(key, texts[key])
+        wav, raw = recordings[key].path, raws.get(key, texts[key])
         utterances.append(Utterance(key, wav, text, raw, language, speaker, domain))
-    return utterances, dropped
+    return AnyDataDir(utterances, recordings, own.dropped, own.marks)
 
 
-def _convert(item: tuple[str, str], mix_channels: bool) -> str | None:
+def _convert(item: tuple[Recording, str], mix_channels: bool) -> str | None:
     """Convert one (source, target); the sentence that says why not."""
     source, target = item
     if os.path.exists(target):
         return None
     try:
-        write_wav(target, read_mono(source, SAMPLE_RATE, mix_channels), SAMPLE_RATE)
+        options = AudioOptions(mix_channels=mix_channels)
+        write_wav(target, source.read(SAMPLE_RATE, options), SAMPLE_RATE)
     except (UserError, OSError) as error:
-        if isinstance(error, OSError) and str(error.filename) != source:
+        if isinstance(error, OSError) and str(error.filename) != source.path:
             raise  # the output disk is full or not writable: no fault of this recording
         return sentence_for(error)
     return None
 
 
 def _run(
-    items: Sequence[tuple[str, str]], mix_channels: bool, jobs: int
-) -> Iterator[tuple[tuple[str, str], str | None]]:
+    items: Sequence[tuple[Recording, str]], mix_channels: bool, jobs: int
+) -> Iterator[tuple[tuple[Recording, str], str | None]]:
     convert = functools.partial(_convert, mix_channels=mix_channels)
     if jobs == 1:
         yield from zip(items, map(convert, items), strict=True)
@@ -88,30 +120,32 @@ def _run(
 
 
 def _by_duration(
-    utterances: Iterable[Utterance], minimum: float, maximum: float, dropped: dict[str, list[str]]
+    found: AnyDataDir, minimum: float, maximum: float
 ) -> tuple[list[Utterance], list[str]]:
     kept, errors = [], []
-    for utterance in utterances:
+    for utterance in found.utterances:
         try:
-            seconds = audio_seconds(utterance.wav)
+            seconds = found.recordings[utterance.utterance_id].seconds()
         except (UserError, OSError) as error:
             errors.append(f"utterance '{utterance.utterance_id}': {sentence_for(error)}")
             continue
         # Nothing at all is a fault that is reported when the file is read, not a short utterance.
         reason = "too_short" if 0 < seconds < minimum else "too_long" if seconds > maximum else ""
         if reason:
-            dropped.setdefault(reason, []).append(utterance.utterance_id)
+            found.dropped.setdefault(reason, []).append(utterance.utterance_id)
         else:
             kept.append(utterance)
     return kept, errors
 
 
-def _source_digest(utterances: Iterable[Utterance], mix_channels: bool) -> str:
+def _source_digest(found: AnyDataDir, mix_channels: bool) -> str:
     """Changes when any source file does; WAV files made from other sources are thrown away."""
     digest = hashlib.sha256(f"{SAMPLE_RATE} {mix_channels}\n".encode())
-    for utterance in utterances:
-        stat = os.stat(utterance.wav)
-        line = f"{utterance.utterance_id} {utterance.wav} {stat.st_size} {stat.st_mtime_ns}\n"
+    for utterance in found.utterances:
+        recording = found.recordings[utterance.utterance_id]
+        stat = os.stat(recording.path)
+        described = " ".join(map(str, recording.described()))
+        line = f"{utterance.utterance_id} {described} {stat.st_size} {stat.st_mtime_ns}\n"
         digest.update(line.encode())
     return digest.hexdigest()
 
@@ -124,11 +158,13 @@ def format_data(
     max_duration: float = 30.0,
     mix_channels: bool = False,
     jobs: int = 1,
+    marks: str | Path | None = None,
 ) -> FormatReport:
     """Convert a data directory to 16 kHz, mono, 16-bit WAV.
 
     ``output_dir`` gets ``wavs/`` and the tables with utt2dur (seconds) and utt2num_samples; the
     tables are written last, so an interrupted run leaves none and is taken up where it stopped.
+    Segments of recordings are cut out. :data:`REPORT` there lists what was dropped, and the marks.
 
     Args:
         data_dir: a valid data directory; audio in any format and rate.
@@ -137,9 +173,11 @@ def format_data(
         min_duration, max_duration: seconds; others are dropped and counted, before ``limit``.
         mix_channels: average stereo channels instead of refusing them.
         jobs: processes.
+        marks: file that says what marks in the transcripts are; None knows the usual ones.
 
     Raises:
-        DataErrors: with every fault of the directory or its audio; no table is written then.
+        DataErrors: with every fault of the directory or its audio, marks that nobody knows
+            included; no table is written then.
         UserError: if another run writes there, or nothing is left.
     """
     data_dir, output_dir = Path(data_dir), Path(output_dir)
@@ -150,10 +188,11 @@ def format_data(
         )
     if data_dir.resolve() == output_dir.resolve():
         raise UserError("input and output are one directory", str(data_dir), "choose another one")
-    require_valid(data_dir)
-    everything, dropped = read_any_data_dir(data_dir)
-    digest = _source_digest(everything, mix_channels)
-    kept, errors = _by_duration(everything, min_duration, max_duration, dropped)
+    rules = read_mark_rules(marks) if marks is not None else []
+    require_valid(data_dir, rules)
+    found = read_any_data_dir(data_dir, rules)
+    digest = _source_digest(found, mix_channels)
+    kept, errors = _by_duration(found, min_duration, max_duration)
     if errors:
         raise DataErrors(data_dir, errors)
     chosen = lowest_hash(kept, limit)
@@ -165,7 +204,10 @@ def format_data(
             shutil.rmtree(wav_dir, ignore_errors=True)
         wav_dir.mkdir(exist_ok=True)
         write_json(state, {"source_sha256": digest, "sample_rate": SAMPLE_RATE})
-        items = [(u.wav, str(wav_dir / f"{u.utterance_id}.wav")) for u in chosen]
+        items = [
+            (found.recordings[u.utterance_id], str(wav_dir / f"{u.utterance_id}.wav"))
+            for u in chosen
+        ]
         outcomes = list(_run(items, mix_channels, jobs))
         errors = [
             f"utterance '{u.utterance_id}': {fault}"
@@ -174,14 +216,14 @@ def format_data(
         ]
         if errors:
             raise DataErrors(data_dir, errors)
-        return _finish(chosen, items, output_dir, dropped)
+        return _finish(chosen, items, output_dir, found)
 
 
 def _finish(
     chosen: list[Utterance],
-    items: Sequence[tuple[str, str]],
+    items: Sequence[tuple[Recording, str]],
     output_dir: Path,
-    dropped: dict[str, list[str]],
+    found: AnyDataDir,
 ) -> FormatReport:
     """Remove what an earlier, larger selection left, and write the tables."""
     import soundfile
@@ -200,4 +242,7 @@ def _finish(
     write_table(output_dir / "utt2num_samples", {k: str(n) for k, n in samples.items()})
     write_table(output_dir / "utt2dur", {k: f"{n / SAMPLE_RATE:.4f}" for k, n in samples.items()})
     write_tables(output_dir, formatted)
-    return FormatReport(len(chosen), sum(samples.values()) / SAMPLE_RATE, dropped)
+    seconds = sum(samples.values()) / SAMPLE_RATE
+    report = FormatReport(len(chosen), seconds, found.dropped, found.marks)
+    write_json(output_dir / REPORT, dataclasses.asdict(report))
+    return report

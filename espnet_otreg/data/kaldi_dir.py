@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import dataclasses
 import os
 import shutil
 import threading
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import atomic_write
+from espnet_otreg.utf8 import not_utf8, other_encoding, visible
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,29 +53,47 @@ class Row:
     value: str
 
 
+def _form_fault(key: str, value: str) -> str:
+    """What is wrong with one line's form; empty if nothing is."""
+    if not key or any(character.isspace() for character in key):
+        # At a tab or a no-break space ESPnet ends the id, and the eye does too.
+        found = f", found '{visible(key)}'" if key else ""
+        return f"expected a key, one space and a value{found}; write one ordinary space"
+    if any(unicodedata.category(character)[0] in "ZC" for character in key):
+        return f"the id '{visible(key)}' holds a character that nobody sees; remove it"
+    if "\r" in value or "\0" in value:
+        return "a carriage return or a zero byte inside the line; save the file as plain text"
+    return ""
+
+
 def scan_table(path: str | Path) -> tuple[list[Row], list[str]]:
     """The rows of a table and one sentence for every fault of its form.
 
-    Faults are: no key, a key that comes twice, a key out of order, bytes that are not UTF-8.
+    Faults are: no key, a key that comes twice, a key out of order, a character that nobody sees
+    in the key or behind it, bytes that are not UTF-8. A byte order mark is no fault.
 
     Raises:
         OSError: if the file cannot be read.
     """
     path = Path(path)
+    content = path.read_bytes()
+    encoding = other_encoding(content)
+    if encoding is not None and encoding.startswith("UTF"):
+        return [], [str(not_utf8(content, str(path)))]
     rows: list[Row] = []
     errors: list[str] = []
     lines: dict[str, int] = {}
     unsorted = False
-    for number, content in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if not content.strip():
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
+        if not line.strip():
             continue
         try:
-            key, _, value = content.decode("utf-8").rstrip("\r").partition(" ")
+            key, _, value = line.decode("utf-8").rstrip("\r").partition(" ")
         except UnicodeDecodeError:
-            errors.append(f"{path}:{number}: not UTF-8; save the file as UTF-8")
+            errors.append(str(not_utf8(line, f"{path}:{number}")))
             continue
-        if not key or "\t" in key:
-            errors.append(f"{path}:{number}: expected a key, one space and a value")
+        if fault := _form_fault(key, value):
+            errors.append(f"{path}:{number}: {fault}")
             continue
         if key in lines:
             errors.append(
@@ -82,12 +103,44 @@ def scan_table(path: str | Path) -> tuple[list[Row], list[str]]:
         elif rows and key < rows[-1].key and not unsorted:
             unsorted = True  # one sentence for the file is enough
             errors.append(
-                f"{path}:{number}: not sorted ('{key}' after '{rows[-1].key}'); "
+                f"{path}:{number}: not sorted ('{visible(key)}' after '{visible(rows[-1].key)}'); "
                 f"sort it: LC_ALL=C sort -o {path} {path}"
             )
         lines.setdefault(key, number)
         rows.append(Row(number, key, value.strip()))
     return rows, errors
+
+
+def set_name(directory: str | Path) -> str:
+    """What a data directory is called: the last component of its path, of a link the link's own.
+
+    A path that ends in ``.`` or ``..`` has the name of the directory that it leads to.
+
+    >>> set_name("data/test"), set_name("data/test/."), set_name("../ood/"), set_name("/")
+    ('test', 'test', 'ood', 'root')
+    """
+    path = Path(directory)
+    if path.name not in ("", ".."):
+        return path.name
+    logical = os.environ.get("PWD", "")  # the way that the user has come, links included
+    if path == Path() and os.path.exists(logical) and os.path.samefile(logical, "."):
+        return Path(logical).name or "root"
+    return path.resolve().name or "root"
+
+
+def own_domain(directory: str | Path) -> str:
+    """The domain of a directory without ``utt2domain``: its name, in the letters of a domain.
+
+    >>> own_domain("data/My test"), own_domain("data/prova_è")
+    ('My_test', 'prova_u00e8')
+    """
+
+    def fold(character: str) -> str:
+        if character.isascii():
+            return character if character.isalnum() else "_"
+        return f"u{ord(character):04x}" if character.isalnum() else "_"
+
+    return "".join(map(fold, set_name(directory)))
 
 
 def read_table(path: str | Path) -> dict[str, str]:
@@ -118,9 +171,16 @@ def read_data_dir(directory: str | Path) -> list[Utterance]:
     """The utterances of a data directory written by :func:`write_data_dir`, sorted by id.
 
     Raises:
-        UserError: if a table is missing, malformed or has other keys than wav.scp.
+        UserError: if a table is missing, malformed or has other keys than wav.scp, or if
+            utterances are parts of recordings.
     """
     directory = Path(directory)
+    if (directory / "segments").is_file():
+        raise UserError(
+            "utterances are parts of recordings here (segments)",
+            str(directory),
+            "cut them with format_data first",
+        )
     tables = {name: read_table(directory / name) for name in TABLES}
     keys = tables["wav.scp"].keys()
     for name, table in tables.items():

@@ -38,7 +38,7 @@ def parse_parts(
 
     Args:
         sources: ``CORPUS:SUBSET``.
-        languages: ISO-639-1 codes.
+        languages: canonical codes.
         need_all: every corpus has to have every language; else one of them is enough.
 
     Raises:
@@ -53,10 +53,10 @@ def parse_parts(
         require_known(name, PUBLISHED, "corpus", "the house")
         corpus = PUBLISHED[name]
         require_known(subset, corpus.subsets, "subset", name)
-        found = [language for language in languages if language in corpus.languages]
-        absent = [language for language in languages if language not in corpus.languages]
+        found = [language for language in languages if corpus.has(language)]
+        absent = [language for language in languages if not corpus.has(language)]
         if absent and (need_all or not found):
-            require_known(absent[0], corpus.languages, "language", name)
+            require_known(absent[0], corpus.languages or (), "language", name)
         parts += [Part(name, subset, language) for language in found]
     return parts
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
+from espnet_otreg.data.languages import language_or_default
+from espnet_otreg.data.symbols import fold_forms, uncertain_reading
 from espnet_otreg.scoring.normalize import normalize
 from espnet_otreg.scoring.spelling import spell_numbers
 
@@ -16,8 +18,9 @@ DROP_REASONS = {
     "duplicate_id": "id given twice, with another text",
     "no_words": "no word is left (notes such as [beep], silence, music)",
     "note": "a remark in brackets that may or may not be read aloud",
+    "mark": "a mark of which --marks says that it drops its utterance",
     "number": "a number whose reading is not certain (year, extension, decimal, 3D)",
-    "symbol": "a symbol that is spoken in an unknown way (* # @ & % + = $)",
+    "symbol": "a symbol that is spoken in an unknown way (* # @ & % + = $ № ° and the like)",
     "mixed_script": "a word that mixes Latin and Cyrillic letters",
     "bad_character": "a broken character (? or U+FFFD inside a word)",
     "one_word": "fewer than two words",
@@ -28,9 +31,9 @@ DROP_REASONS = {
 }
 
 _NOTES = re.compile(r"\[[^\]]*\]|\([^)]*\)|<[^>]*>")
-_SYMBOLS = re.compile(r"[*#@&%+=$€£¥§°^~\\|]")
 _LATIN_BESIDE_CYRILLIC = re.compile(r"[A-Za-z][\u0400-\u04ff]|[\u0400-\u04ff][A-Za-z]")
-_BAD_CHARACTER = re.compile("\ufffd|\\w\\?\\w")
+_GREEK = re.compile(r"[\u0370-\u03ff\u1f00-\u1fff]")
+_BAD_CHARACTER = re.compile("\\w\\?\\w")
 
 
 class Dropped(Exception):
@@ -62,7 +65,7 @@ def strip_notes(text: str) -> str:
 
 
 def spell_out(text: str, language: str) -> str:
-    """The text as it is read aloud, still with its case and punctuation.
+    """The text as it is read aloud, still with its case and punctuation, wide forms folded.
 
     Raises:
         Dropped: if a digit or symbol has no certain reading, or a character is broken.
@@ -70,11 +73,11 @@ def spell_out(text: str, language: str) -> str:
     >>> spell_out("Press 9 for more entries.", "en")
     'Press nine for more entries.'
     """
-    spelled = spell_numbers(text, language)
-    if any(character.isdigit() for character in spelled):
-        drop("number")
-    if _SYMBOLS.search(spelled):
-        drop("symbol")
+    spelled = spell_numbers(fold_forms(text), language)
+    if reason := uncertain_reading(spelled):
+        drop(reason)
+    if _GREEK.search(spelled) and language_or_default(language) not in ("el", "grc"):
+        drop("symbol")  # π, Ω and β beside Latin letters are signs that have a name
     if _BAD_CHARACTER.search(spelled):
         drop("bad_character")
     if _LATIN_BESIDE_CYRILLIC.search(spelled):

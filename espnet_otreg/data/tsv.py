@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.utf8 import not_utf8
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
@@ -30,7 +31,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
                 if content := line.rstrip("\r\n"):
                     yield number, content
     except UnicodeDecodeError as error:
-        raise UserError("not UTF-8", str(path), "copy or download the corpus again") from error
+        raise not_utf8(Path(path).read_bytes()[:4096], str(path)) from error
 
 
 def read_columns(path: str | Path, count: int) -> Iterator[list[str]]:

@@ -27,7 +27,7 @@ def read_description(path: str | Path, language: str) -> str:
     path = Path(path)
     if not path.exists():
         return ""
-    content = path.read_text(encoding="utf-8", errors="replace")
+    content = path.read_text(encoding="utf-8-sig", errors="replace")
     match = re.search(rf"^{re.escape(language)}\.utf8=(.*)$", content, re.MULTILINE)
     return " ".join(match.group(1).split()) if match else ""
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_otreg.data.audio import audio_seconds, read_mono
 from espnet_otreg.data.kaldi_dir import Row, scan_table
-from espnet_otreg.data.languages import ISO_639_1
+from espnet_otreg.data.languages import canonical_language
+from espnet_otreg.data.mark_rules import MarkRule
+from espnet_otreg.data.marks import take_marks
+from espnet_otreg.data.own_text import RAW_TEXT, mark_errors
+from espnet_otreg.data.segments import SEGMENTS, channel_errors, scan_segments, span_errors
 from espnet_otreg.errors import UserError, sentence_for
+from espnet_otreg.utf8 import visible
 
 REQUIRED = ("wav.scp", "text", "utt2lang")
 OPTIONAL = ("text.raw", "utt2spk", "utt2domain", "utt2dur", "utt2num_samples")
@@ -54,26 +58,27 @@ class DataErrors(UserError):
 
 def _key_errors(path: Path, rows: list[Row], reference: Path, keys: set[str]) -> list[str]:
     errors = [
-        f"{path}:{row.line}: '{row.key}' is not in {reference.name}; "
+        f"{path}:{row.line}: '{visible(row.key)}' is not in {reference.name}; "
         "remove the line or add it there"
         for row in rows
         if row.key not in keys
     ]
     absent = sorted(keys - {row.key for row in rows})
     errors += [
-        f"{path}: '{key}' of {reference.name} is missing; add a line for it" for key in absent
+        f"{path}: '{visible(key)}' of {reference.name} is missing; add a line for it"
+        for key in absent
     ]
     return errors
 
 
-def _wav_errors(path: Path, row: Row, checks: AudioChecks) -> list[str]:
-    where = f"{path}:{row.line}: utterance '{row.key}'"
+def _wav_errors(path: Path, row: Row, checks: AudioChecks, kind: str = "utterance") -> list[str]:
+    where = f"{path}:{row.line}: {kind} '{row.key}'"
     if not row.value:
         return [f"{where} has no path; write the path of its audio file"]
     if row.value.endswith("|"):
         return [f"{where} is a command; write the path of an audio file instead"]
     if not Path(row.value).is_file():
-        return [f"{where}: the file {row.value} does not exist; check the path"]
+        return [f"{where}: the file {visible(row.value)} does not exist; check the path"]
     try:
         if checks.decode:
             read_mono(row.value, None, checks.mix_channels)
@@ -88,29 +93,59 @@ def _wav_errors(path: Path, row: Row, checks: AudioChecks) -> list[str]:
     return []
 
 
-def _unknown_language(code: str) -> str:
-    near = difflib.get_close_matches(code, sorted(ISO_639_1), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else "for instance en, es, fr, it, ru"
-    return f"unknown language '{code}', give an ISO-639-1 code; {hint}"
+def _segment_errors(directory: Path, recordings: Sequence[Row], checks: AudioChecks) -> list[str]:
+    """The faults of ``segments`` by itself, and against the lengths of the recordings."""
+    path, table = directory / SEGMENTS, directory / "wav.scp"
+    segments, errors = scan_segments(path, {row.key for row in recordings})
+    errors += channel_errors(directory)
+    used = {segment.recording for segment in segments}
+    seconds = {}
+    for row in recordings:
+        if row.key in used and Path(row.value).is_file():
+            try:
+                seconds[row.key] = audio_seconds(row.value)
+            except (UserError, OSError) as error:
+                if not checks.decode:  # else it is said there
+                    where = f"{table}:{row.line}: recording '{row.key}'"
+                    errors.append(f"{where}: {sentence_for(error)}")
+    return errors + span_errors(path, segments, seconds, checks.max_seconds)
+
+
+def _text_errors(path: Path, row: Row, prepared: bool, rules: Sequence[MarkRule]) -> list[str]:
+    where = f"{path}:{row.line}: utterance '{row.key}'"
+    if prepared and any(character in "[]<>{}" for character in row.value):
+        return [
+            f"{where}: a mark, although {RAW_TEXT} says that this transcript is prepared; "
+            f"remove {RAW_TEXT} or the marks"
+        ]
+    is_empty = not any(character.isalnum() for character in row.value)
+    if is_empty and not take_marks(row.value, rules).done:
+        return [f"{where}: the transcript is empty; write it or remove the utterance everywhere"]
+    return []
 
 
 def _value_errors(name: str, path: Path, row: Row) -> list[str]:
     where = f"{path}:{row.line}: utterance '{row.key}'"
-    if name == "text" and not any(character.isalnum() for character in row.value):
-        return [f"{where}: the transcript is empty; write it or remove the utterance everywhere"]
-    if name == "utt2lang" and row.value not in ISO_639_1:
-        return [f"{where}: {_unknown_language(row.value)}"]
+    if name == "utt2lang":
+        try:
+            canonical_language(row.value)
+        except UserError as error:
+            return [f"{where}: {error}"]
     if name in ("utt2spk", "utt2domain") and (not row.value or _BAD_ID.search(row.value)):
         return [f"{where}: expected one word of letters, digits, '_', '-', '.'; mend the line"]
     return []
 
 
-def validate_data(directory: str | Path, checks: AudioChecks = NO_AUDIO_CHECKS) -> list[str]:
+def validate_data(
+    directory: str | Path, checks: AudioChecks = NO_AUDIO_CHECKS, rules: Sequence[MarkRule] = ()
+) -> list[str]:
     """Check a data directory.
 
     Args:
-        directory: with wav.scp, text and utt2lang; utt2spk, utt2domain, text.raw are optional.
+        directory: with wav.scp, text and utt2lang; utt2spk, utt2domain, text.raw, segments are
+            optional.
         checks: what to look at inside the recordings; by default nothing.
+        rules: what the user says of marks in transcripts.
 
     Returns:
         One sentence for every fault, empty if there is none.
@@ -130,33 +165,50 @@ def validate_data(directory: str | Path, checks: AudioChecks = NO_AUDIO_CHECKS) 
             )
     if "wav.scp" not in tables:
         return errors
-    reference, keys = directory / "wav.scp", {row.key for row in tables["wav.scp"]}
+    recordings = tables["wav.scp"]
+    reference, keys = directory / "wav.scp", {row.key for row in recordings}
+    kind = "utterance"
+    if (directory / SEGMENTS).is_file():
+        # The keys of wav.scp are those of recordings, of which utterances are parts.
+        errors += _segment_errors(directory, recordings, checks)
+        reference, kind = directory / SEGMENTS, "recording"
+        tables[SEGMENTS] = scan_table(reference)[0]
+        keys = {row.key for row in tables[SEGMENTS]}
+        checks = dataclasses.replace(checks, max_seconds=None)
     if not keys:
-        errors.append(f"{reference}: no utterance at all; add '<utterance id> <path>' lines")
+        errors.append(f"{reference}: no utterance at all; add lines that begin with its id")
+    prepared = RAW_TEXT in tables
     for name, rows in tables.items():
         path = directory / name
-        errors += _key_errors(path, rows, reference, keys)
+        if name != "wav.scp":
+            errors += _key_errors(path, rows, reference, keys)
+        if name == "text" and not prepared:
+            errors += mark_errors(path, rows, rules)
         for row in rows:
+            if name == "text":
+                errors += _text_errors(path, row, prepared, rules)
             errors += _value_errors(name, path, row)
             if name == "wav.scp":
-                errors += _wav_errors(path, row, checks)
-                if _BAD_ID.search(row.key):
-                    errors.append(
-                        f"{path}:{row.line}: bad utterance id '{row.key}'; "
-                        "use only letters, digits, '_', '-' and '.'"
-                    )
+                errors += _wav_errors(path, row, checks, kind)
+            if name in ("wav.scp", SEGMENTS) and _BAD_ID.search(row.key):
+                errors.append(
+                    f"{path}:{row.line}: bad utterance id '{visible(row.key)}'; "
+                    "use only letters, digits, '_', '-' and '.'"
+                )
     return errors
 
 
 def require_recordings(paths: Sequence[str | Path], language: str) -> None:
-    """Raise unless recordings can be read to their end and the language is a known code.
+    """Raise unless recordings can be read to their end and the language is one.
 
     Raises:
         UserError: with every fault.
     """
     errors = []
-    if language not in ISO_639_1:
-        errors.append(_unknown_language(language))
+    try:
+        canonical_language(language)
+    except UserError as error:
+        errors.append(str(error))
     for path in paths:
         try:
             read_mono(path, None, mix_channels=True)
@@ -166,12 +218,16 @@ def require_recordings(paths: Sequence[str | Path], language: str) -> None:
         raise UserError(" | ".join(errors[:_SHOWN]))
 
 
-def require_valid(directory: str | Path) -> None:
+def require_valid(directory: str | Path, rules: Sequence[MarkRule] = ()) -> None:
     """Raise unless a data directory is free of faults (audio is not decoded).
+
+    Args:
+        directory: to be checked.
+        rules: what the user says of marks in transcripts.
 
     Raises:
         DataErrors: with every fault.
     """
-    errors = validate_data(directory)
+    errors = validate_data(directory, rules=rules)
     if errors:
         raise DataErrors(directory, errors)

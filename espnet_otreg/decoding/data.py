@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_otreg.data.ark import read_description, read_features
-from espnet_otreg.data.audio import audio_seconds
-from espnet_otreg.data.kaldi_dir import read_table
-from espnet_otreg.errors import UserError
+from espnet_otreg.data.audio.recording import Recording, read_recordings
+from espnet_otreg.data.kaldi_dir import read_table, set_name
+from espnet_otreg.data.languages import canonical_languages, describe_languages
+from espnet_otreg.errors import UserError, sentence_for
+from espnet_otreg.slm.trained_languages import TrainedLanguages
 
 
 @dataclass(frozen=True)
 class Speech:
-    """One utterance: ``source`` is a wav file or the place of its features in an archive."""
+    """One utterance: ``source`` is its recording or the place of its features in an archive."""
 
     key: str
     language: str
-    source: str
+    source: Recording | str
     seconds: float
 
 
@@ -28,7 +30,7 @@ class DataSet:
     """A data directory.
 
     Attributes:
-        name: its last component, which names the results.
+        name: its last component, of a link the link's own, which names the results.
         utterances: sorted by key.
         fingerprint: digest of what the utterances are read from.
     """
@@ -39,16 +41,17 @@ class DataSet:
     fingerprint: str
 
 
-def read_data_set(directory: str | Path, precomputed: bool) -> DataSet:
+def read_data_set(directory: str | Path, precomputed: bool, trained: TrainedLanguages) -> DataSet:
     """What there is to decode.
 
     Args:
         directory: with feats.scp and feats.json, or with wav.scp; utt2lang where the prompt
             depends on the language.
         precomputed: whether the model reads features.
+        trained: what the model was trained for.
 
     Raises:
-        UserError: if a table is missing or malformed.
+        UserError: if a table is missing or malformed, or the model was not trained for a language.
     """
     directory = Path(directory)
     table, kind = ("feats.scp", "features") if precomputed else ("wav.scp", "audio")
@@ -58,10 +61,12 @@ def read_data_set(directory: str | Path, precomputed: bool) -> DataSet:
             str(directory),
             "give the feature directory of stage 3" if precomputed else "give a data directory",
         )
-    sources = read_table(directory / table)
+    sources: Mapping[str, Recording | str] = (
+        read_table(directory / table) if precomputed else read_recordings(directory / table)
+    )
     if not sources:
         raise UserError("there is no utterance", str(directory / table), "make it again")
-    languages = _companion(directory, "utt2lang", sources)
+    languages = _languages(directory, sources, trained)
     durations = _companion(directory, "utt2dur", sources)
     frame_seconds = 0.0
     about = ""
@@ -72,17 +77,68 @@ def read_data_set(directory: str | Path, precomputed: bool) -> DataSet:
     def seconds(key: str) -> float:
         if durations is not None:
             return _seconds(durations[key], f"{directory / 'utt2dur'}: utterance {key}")
-        if precomputed:
-            return len(read_features(sources[key], key)) * frame_seconds
-        return audio_seconds(sources[key])
+        source = sources[key]
+        if not isinstance(source, Recording):
+            return len(read_features(source, key)) * frame_seconds
+        try:
+            return source.seconds()
+        except (UserError, OSError) as error:
+            where = f"utterance {key} ({source})"
+            raise UserError(
+                f"the recording cannot be read: {sentence_for(error)}", where
+            ) from error
 
     utterances = tuple(
-        Speech(key, languages[key] if languages else "default", sources[key], seconds(key))
-        for key in sorted(sources)
+        Speech(key, languages[key], sources[key], seconds(key)) for key in sorted(sources)
     )
-    described = repr([(u.key, u.language, u.source) for u in utterances]) + about
+    described = repr([(u.key, u.language, str(u.source)) for u in utterances]) + about
     digest = hashlib.sha256(described.encode()).hexdigest()
-    return DataSet(directory.resolve().name, directory, utterances, digest)
+    return DataSet(set_name(directory), directory, utterances, digest)
+
+
+def read_data_sets(
+    directories: Sequence[str | Path], precomputed: bool, trained: TrainedLanguages
+) -> list[DataSet]:
+    """Several data directories, each with a name of its own.
+
+    Raises:
+        UserError: if two have one name, naming both, or as :func:`read_data_set`.
+    """
+    named: dict[str, str | Path] = {}
+    for directory in directories:
+        name = set_name(directory)
+        if name in named:
+            raise UserError(
+                f"two data directories have the name '{name}': {named[name]} and {directory}",
+                mend="rename one, or give a link of another name",
+            )
+        named[name] = directory
+    return [read_data_set(directory, precomputed, trained) for directory in directories]
+
+
+def _languages(
+    directory: Path, sources: Mapping[str, Recording | str], trained: TrainedLanguages
+) -> dict[str, str]:
+    """Utterance -> canonical language; ``default`` where none is named and none is needed."""
+    path = directory / "utt2lang"
+    table = _companion(directory, path.name, sources)
+    if table is None:
+        try:
+            return dict.fromkeys(sources, trained.only())
+        except UserError as error:
+            raise UserError(
+                "there is no utt2lang, and this model's prompt depends on the language",
+                str(directory),
+                "make it ('<utterance id> <language>' a line); "
+                f"the model knows {describe_languages(trained.languages)}",
+            ) from error
+    languages = canonical_languages({key: table[key] for key in sources}, path)
+    for key, language in languages.items():
+        try:
+            trained.check(language)
+        except UserError as error:
+            raise UserError(error.what, f"{path}: utterance '{key}'", error.mend) from None
+    return languages
 
 
 def _seconds(value: str, where: str) -> float:
@@ -95,7 +151,9 @@ def _seconds(value: str, where: str) -> float:
     return seconds
 
 
-def _companion(directory: Path, name: str, sources: dict[str, str]) -> dict[str, str] | None:
+def _companion(
+    directory: Path, name: str, sources: Mapping[str, Recording | str]
+) -> dict[str, str] | None:
     if not (directory / name).is_file():
         return None
     table = read_table(directory / name)

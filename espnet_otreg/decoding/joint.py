@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from espnet_otreg.data.languages import language_or_default
 from espnet_otreg.decoding.hypothesis import Candidate, Hypothesis
 from espnet_otreg.decoding.options import WEIGHT_RANGES
 from espnet_otreg.errors import UserError
@@ -15,7 +16,6 @@ from espnet_otreg.scoring.error_rate import count_errors
 from espnet_otreg.scoring.normalize import (
     SCORING_SCHEME,
     SPACELESS_LANGUAGES,
-    base_language,
     normalize,
     split_characters,
     split_words,
@@ -96,7 +96,7 @@ def _errors(
     flat: list[tuple[str, list[str], list[str]]] = []
     for key, several in candidates.items():
         language = languages[key]
-        spaceless = base_language(language) in SPACELESS_LANGUAGES
+        spaceless = language_or_default(language) in SPACELESS_LANGUAGES
         split = split_characters if spaceless else split_words
         reference = split(normalize(references[key], language, SCORING_SCHEME), language)
         if reference:

@@ -159,7 +159,5 @@ def without_effect(chosen: Mapping[str, Any], modes: Sequence[str]) -> list[str]
         elif name in ("temperature", "seed") and not chosen.get("num_samples"):
             sentences.append(f"--{name} has no effect without --num_samples")
         elif name in ("length_bonus", "prior_weight") and chosen.get("joint_weight_dev"):
-            sentences.append(
-                f"--{name} has no effect beside --joint_weight_dev, which chooses it"
-            )
+            sentences.append(f"--{name} has no effect beside --joint_weight_dev, which chooses it")
     return sentences

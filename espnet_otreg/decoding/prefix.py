@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from espnet_otreg.decoding.cache import can_join, drop_oldest, join
 from espnet_otreg.decoding.tree import TokenTree, can_branch, tree_masks
+from espnet_otreg.errors import UserError
 from espnet_otreg.slm.assembly import LLMInput
 from espnet_otreg.slm.llm import LLM
 
@@ -35,6 +37,11 @@ class Reader:
     cache: Any
     mask: Tensor
     position: Tensor
+
+    def rooms(self) -> list[int] | None:
+        """For each row how many tokens the LLM has positions for; None if it counts none."""
+        limit = self.llm.max_positions
+        return None if limit is None else (limit - 1 - self.position).tolist()
 
     def select(self, rows: Tensor) -> Reader:
         """A reader of its own for some rows (R',), which may come several times."""
@@ -102,10 +109,14 @@ class Reader:
 
     def _decode(self, token_ids: Tensor, attention_mask: Any, steps: Tensor) -> Tensor:
         """(R, T, D) outputs behind tokens that stand ``steps`` behind the last position."""
+        positions = self.position[:, None] + steps
+        if self.llm.max_positions is not None:
+            # Only padding behind a row that has ended can lie beyond, and nobody looks there.
+            positions = positions.clamp(max=self.llm.max_positions - 1)
         output = self.llm.model.get_decoder()(
             inputs_embeds=self.llm.embed(token_ids),
             attention_mask=attention_mask,
-            position_ids=self.position[:, None] + steps,
+            position_ids=positions,
             past_key_values=self.cache,
             use_cache=True,
         )
@@ -126,3 +137,33 @@ def read_prefix(llm: LLM, inputs: LLMInput) -> Reader:
     last = output.last_hidden_state[:, -1]
     position = inputs.position_ids[:, -1]
     return Reader(llm, last, output.past_key_values, inputs.attention_mask, position)
+
+
+def fitting(prefix: Reader, limits: Sequence[int], names: Sequence[str]) -> list[int]:
+    """Length limits that the LLM has positions for; one that is cut is a word in the log.
+
+    Args:
+        prefix: B prompts with speech, read by the LLM.
+        limits: B numbers of tokens.
+        names: of the utterances, for messages.
+
+    Raises:
+        UserError: if there is no position left for any token.
+    """
+    rooms = prefix.rooms()
+    if rooms is None:
+        return list(limits)
+    for number, (room, limit) in enumerate(zip(rooms, limits, strict=True)):
+        name = names[number] if names else f"number {number}"
+        if room < 1:
+            raise UserError(
+                f"prompt and speech take all {prefix.llm.max_positions} positions of the LLM",
+                f"utterance {name}",
+                "cut or remove it",
+            )
+        if room < limit:
+            logging.warning(
+                "utterance %s: at most %d tokens instead of %d, because the LLM has %d positions",
+                name, room, limit, prefix.llm.max_positions,
+            )  # fmt: skip
+    return [min(both) for both in zip(rooms, limits, strict=True)]

@@ -15,10 +15,11 @@ from espnet_otreg.decoding.ctc import best_paths
 from espnet_otreg.decoding.greedy import greedy
 from espnet_otreg.decoding.hypothesis import Candidate, Generated, Hypothesis
 from espnet_otreg.decoding.options import DecodingOptions
-from espnet_otreg.decoding.prefix import Reader, read_prefix
+from espnet_otreg.decoding.prefix import Reader, fitting, read_prefix
 from espnet_otreg.decoding.rescoring import transcript_log_probs
 from espnet_otreg.decoding.sampling import cut, sample
 from espnet_otreg.decoding.tokens import TokenMaps
+from espnet_otreg.errors import UserError
 from espnet_otreg.slm.assembly import LLMInput
 from espnet_otreg.slm.embeddings import SpeechEmbeddings
 from espnet_otreg.slm.model import SpokenLanguageModel
@@ -33,12 +34,14 @@ class SpeechBatch:
         lengths: (B,).
         languages: B names.
         seconds: B durations, for the length limit.
+        names: of the utterances, for messages.
     """
 
     speech: Tensor
     lengths: Tensor
     languages: Sequence[str]
     seconds: Sequence[float]
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,12 @@ class Recognizer:
         """
         wanted, options = set(modes), self.options
         found = Recognized({mode: [] for mode in modes if mode != "joint"})
-        embeddings, languages, limits = [], [], []
+        embeddings, languages, limits, keys = [], [], [], []
         for batch in batches:
             embeddings.append(self.model.encode(batch.speech, batch.lengths))
             languages.append(batch.languages)
             limits.append(options.limits(batch.seconds))
+            keys.append(batch.names)
         free: list[list[list[Generated]]] = [[[] for _ in row] for row in limits]
         if wanted & {"ctc", "joint"}:
             log_probs = [self.maps.readout.log_probs(e.values) for e in embeddings]
@@ -99,10 +103,14 @@ class Recognizer:
                 ]
         if wanted & {"llm", "sample", "joint"}:
             inputs = [
-                self.llm_input(self.model.compress(heard), names)
-                for heard, names in zip(embeddings, languages, strict=True)
+                self.llm_input(self.model.compress(heard), spoken, names)
+                for heard, spoken, names in zip(embeddings, languages, keys, strict=True)
             ]
             prefixes = [read_prefix(self.model.llm, one) for one in inputs]
+            limits = [
+                fitting(prefix, row, names)
+                for prefix, row, names in zip(prefixes, limits, keys, strict=True)
+            ]
         if wanted & {"llm", "joint"}:
             beams = self.search(prefixes, limits)
             _extend(free, beams)
@@ -117,8 +125,9 @@ class Recognizer:
             for n, heard in enumerate(embeddings):
                 lengths = heard.lengths.tolist()
                 rows = [row[:length] for row, length in zip(log_probs[n], lengths, strict=True)]
+                silence = self.silence(languages[n])
                 found.candidates.extend(
-                    self.candidates(prefixes[n], self.silence(languages[n]), rows, free[n])
+                    self.candidates(prefixes[n], silence, rows, free[n], keys[n])
                 )
         if "llm_no_speech" in wanted:
             names = list(chain.from_iterable(languages))
@@ -127,9 +136,11 @@ class Recognizer:
             )
         return found
 
-    def llm_input(self, speech: SpeechEmbeddings, languages: Sequence[str]) -> LLMInput:
-        """Prompt and speech, padded on the left."""
-        return self.model.assemble(speech, languages, padding_side="left")
+    def llm_input(
+        self, speech: SpeechEmbeddings, languages: Sequence[str], names: Sequence[str] = ()
+    ) -> LLMInput:
+        """Prompt and speech, padded on the left; ``names`` are for messages."""
+        return self.model.assemble(speech, languages, padding_side="left", names=names)
 
     def search(
         self, prefixes: Sequence[Reader], limits: Sequence[Sequence[int]]
@@ -162,13 +173,31 @@ class Recognizer:
         silence: Reader,
         rows: Sequence[Tensor],
         free: Sequence[Sequence[Generated]],
+        names: Sequence[str] = (),
     ) -> list[list[Candidate]]:
-        """What CTC (its log-probabilities are ``rows``) and the LLM propose, scored by both."""
+        """What CTC (its log-probabilities are ``rows``) and the LLM propose, scored by both.
+
+        Raises:
+            UserError: if the LLM has positions for none of an utterance's candidates.
+        """
         beam, n_best = self.options.ctc_beam, self.options.num_candidates
         proposed = [
             propose(row, said, self.maps, beam, n_best)
             for row, said in zip(rows, free, strict=True)
         ]
+        rooms = prefix.rooms()
+        if rooms is not None:
+            proposed = [
+                {t: several for t, several in one.items() if len(self.maps.canonical(t)) <= room}
+                for one, room in zip(proposed, rooms, strict=True)
+            ]
+            for number, left in enumerate(proposed):
+                if not left:
+                    raise UserError(
+                        f"the LLM has no positions for any transcript, only {rooms[number]} left",
+                        f"utterance {names[number] if names else f'number {number}'}",
+                        "cut or remove it",
+                    )
         eos = self.model.prompt.eos_id
         return score_candidates(prefix, silence, self.maps, eos, rows, proposed, free)
 
@@ -210,9 +239,12 @@ class Recognizer:
     ) -> list[list[Hypothesis]]:
         """What the LLM says to one embedding of silence: the same to every speaker of a language,
         as far as the limit lets it."""
-        pairs, prompt = sorted(set(zip(languages, limits, strict=True))), self.model.prompt
+        prompt, known = self.model.prompt, sorted(set(languages))
+        prefix = self.silence(known)
+        rooms = dict(zip(known, prefix.rooms() or [max(limits)] * len(known), strict=True))
+        wanted = [(name, min(n, rooms[name])) for name, n in zip(languages, limits, strict=True)]
+        pairs = sorted(set(wanted))
         longest = dict(pairs)  # of each language the last pair, which has its largest limit
-        prefix = self.silence(list(longest))
         ends = list(longest.values())
         said = greedy([prefix], prompt.stop_ids, prompt.eos_id, ends, self.batch_size)
         cuts = []
@@ -225,7 +257,7 @@ class Recognizer:
             pair: [Hypothesis(self.maps.text_of(one.token_ids), score, one.hit_limit)]
             for pair, one, score in zip(pairs, chain.from_iterable(cuts), scores, strict=True)
         }
-        return [spoken[pair] for pair in zip(languages, limits, strict=True)]
+        return [spoken[pair] for pair in wanted]
 
 
 def _extend(

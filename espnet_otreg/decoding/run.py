@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from espnet_otreg.data.ark import read_features
-from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_set
+from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_sets
 from espnet_otreg.decoding.joint import JointWeights
 from espnet_otreg.decoding.options import WORK_RANGES, DecodingOptions, check_modes
 from espnet_otreg.decoding.parts import Part, part_of
@@ -24,6 +24,7 @@ from espnet_otreg.progress import Progress
 from espnet_otreg.ranges import require_in_range
 from espnet_otreg.slm.build import checkpoint_file, load_model
 from espnet_otreg.slm.model_dir import read_model_config
+from espnet_otreg.slm.trained_languages import read_trained_languages
 from espnet_otreg.slm.waveform import read_waveform
 
 # Utterances are encoded with few others of their length, and fill up the LLM's batch by and by.
@@ -46,8 +47,13 @@ class Work:
 
 def load_speech(batch: Sequence[Speech], precomputed: bool, device: str = "cpu") -> SpeechBatch:
     """Features (B, T, D) or waveforms (B, N) of utterances, padded with zeros."""
-    read = read_features if precomputed else read_waveform
-    arrays = [torch.from_numpy(np.array(read(u.source, u.key))) for u in batch]
+
+    def read(u: Speech) -> Any:
+        if precomputed:
+            return read_features(str(u.source), u.key)
+        return read_waveform(u.source, u.key)
+
+    arrays = [torch.from_numpy(np.array(read(u))) for u in batch]
     for u, array in zip(batch, arrays, strict=True):
         if array.shape[1:] != arrays[0].shape[1:]:
             raise UserError(
@@ -61,6 +67,7 @@ def load_speech(batch: Sequence[Speech], precomputed: bool, device: str = "cpu")
         torch.tensor([len(array) for array in arrays], device=device),
         [u.language for u in batch],
         [u.seconds for u in batch],
+        [u.key for u in batch],
     )
 
 
@@ -97,15 +104,6 @@ def decode_part(recognizer: Recognizer, work: Work, device: str, progress: Progr
         hypotheses = {} if mode == "joint" else dict(zip(keys, found.hypotheses[mode], strict=True))
         work.parts[mode].write(hypotheses, candidates, seconds)
     progress.advance(len(keys))
-
-
-def _read_sets(model_dir: Path, data_dirs: Sequence[str]) -> list[DataSet]:
-    precomputed = read_model_config(model_dir).encoder == "precomputed"
-    sets = [read_data_set(data, precomputed) for data in data_dirs]
-    names = [data.name for data in sets]
-    if len(set(names)) < len(names):
-        raise UserError("two data directories have the same name", " ".join(names), "rename one")
-    return sets
 
 
 def decode_sets(
@@ -149,7 +147,11 @@ def decode_sets(
         raise UserError(f"job {job} of {num_jobs}", "--job", "give one from 1 to --num_jobs")
     modes = list(dict.fromkeys(["llm", *modes] if "llm_shuffled" in modes else modes))
     decoded = [mode for mode in modes if mode != "llm_shuffled"]
-    sets = _read_sets(Path(model_dir), data_dirs)
+    sets = read_data_sets(
+        data_dirs,
+        read_model_config(model_dir).encoder == "precomputed",
+        read_trained_languages(Path(model_dir)),
+    )
     tuning = _tuning_set(sets, joint_weight_dev)
     path = checkpoint_file(Path(model_dir), checkpoint)
     facts = {"options": asdict(options), "checkpoint": path.name, "sha256": sha256_file(path)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -49,6 +50,23 @@ def cut(token_ids: Sequence[int], stop_ids: Sequence[int], limit: int) -> Genera
     return Generated(tuple(kept), not ended)
 
 
+@contextlib.contextmanager
+def _within_positions(llm: LLM) -> Iterator[None]:
+    """Keep generate() within the LLM's positions: it goes on with rows that have ended."""
+
+    def clamp(_: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        positions = kwargs.get("position_ids")
+        if positions is not None and llm.max_positions is not None:
+            kwargs["position_ids"] = positions.clamp(max=llm.max_positions - 1)
+        return args, kwargs
+
+    handle = llm.model.get_decoder().register_forward_pre_hook(clamp, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 @torch.inference_mode()
 def sample(
     llm: LLM,
@@ -89,7 +107,7 @@ def sample(
     published, llm.model.generation_config = llm.model.generation_config, GenerationConfig()
     devices = [device] if device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(devices), _within_positions(llm):
             torch.manual_seed(seed)
             sequences = llm.model.generate(
                 inputs_embeds=inputs.inputs_embeds.to(dtype),

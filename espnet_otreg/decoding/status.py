@@ -24,7 +24,9 @@ def count_status(
     {'utterances': 1, 'limit_reached': 0, 'empty': 1, 'loop': 0}
     """
     counts = {"utterances": len(hypotheses), "limit_reached": len(limit_reached)}
-    texts = {key: normalize(text, languages[key], SCORING_SCHEME) for key, text in hypotheses.items()}
+    texts = {
+        key: normalize(text, languages[key], SCORING_SCHEME) for key, text in hypotheses.items()
+    }
     if references is None:
         loops = sum(is_loop(text) for text in texts.values())
         return counts | {"empty": sum(not text for text in texts.values()), "loop": loops}

@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.slm.pretrained import first_names, nonfinite
 
 _DTYPES = {
     0: torch.float32,
@@ -145,9 +146,24 @@ def load_whisper(path: str | Path) -> WhisperForConditionalGeneration:
     """A CTranslate2 ``model.bin`` as a transformers model in fp32; every parameter must fit.
 
     Raises:
-        UserError: if the file is damaged or is no Whisper model.
+        UserError: if the file is damaged, is no Whisper model, lacks a weight or holds NaN.
     """
     variables = read_variables(path)
+    try:
+        model = _as_transformers(variables)
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"weights are missing or do not fit together ({reason})", str(path), "fetch it again"
+        ) from error
+    if wrong := nonfinite(model.state_dict()):
+        raise UserError(
+            f"weights with NaN or infinity: {first_names(wrong)}", str(path), "fetch it again"
+        )
+    return model.eval()
+
+
+def _as_transformers(variables: dict[str, Tensor]) -> WhisperForConditionalGeneration:
     vocabulary, width = variables["decoder/embeddings/weight"].shape
     heads = {side: int(variables[f"{side}/num_heads"]) for side in ("encoder", "decoder")}
     config = WhisperConfig(
@@ -166,4 +182,4 @@ def load_whisper(path: str | Path) -> WhisperForConditionalGeneration:
     )
     model = WhisperForConditionalGeneration(config)
     model.load_state_dict(whisper_state_dict(variables), strict=True)
-    return model.eval()
+    return model

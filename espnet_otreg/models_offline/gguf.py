@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.slm.pretrained import load_pretrained, reading
 
 
 def convert_gguf(gguf: str | Path, output: str | Path) -> None:
@@ -23,12 +24,19 @@ def convert_gguf(gguf: str | Path, output: str | Path) -> None:
     """
     gguf, output = Path(gguf), Path(output)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32
+        with reading("tokenizer", gguf):
+            tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+        model: Any = load_pretrained(
+            AutoModelForCausalLM,
+            gguf.parent,
+            "causal LLM",
+            gguf_file=gguf.name,
+            dtype=torch.float32,
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError("not a GGUF model that transformers can read", str(gguf)) from error
+    except UserError as error:
+        raise UserError(
+            f"not a GGUF model that transformers can read whole: {error.what}", str(gguf)
+        ) from error
     # Expanded weights are quantised no longer, but the loader leaves marks that forbid saving.
     model.hf_quantizer = None
     if hasattr(model.config, "quantization_config"):

@@ -7,6 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+# Score of a pair without mass: no sum of logarithms of positive numbers comes near it, and float64
+# adds them to a thousand of it with six decimals.
+_WITHOUT_MASS = -1e7
+
 
 def hard_alignment(coupling: Tensor) -> Tensor:
     """The target with the largest share of each source, -1 for a row without mass.
@@ -47,10 +51,11 @@ def monotonic_alignment(coupling: Tensor, source_mask: Tensor, target_mask: Tens
     """The likeliest alignment that goes through all targets in order, one after the other.
 
     ``argmax sum_i log P_i,t(i)`` over ``t`` from the first to the last target that stays or moves
-    on by one at each source (Viterbi, as in Kim et al. 2020, Glow-TTS).
+    on by one at each source (Viterbi, as in Kim et al. 2020, Glow-TTS). A pair without mass, such as
+    a forbidden one, is on the path only if as many of them are on every path.
 
     Args:
-        coupling: (B, S, T) of sequences, not negative; zeros count as the least positive number.
+        coupling: (B, S, T) of sequences, not negative.
         source_mask, target_mask: (B, S), (B, T) bool, True = real, padding last.
 
     Returns:
@@ -67,8 +72,9 @@ def monotonic_alignment(coupling: Tensor, source_mask: Tensor, target_mask: Tens
     possible = (targets > 0) & (sources >= targets)
     if size_t == 0 or size_s == 0:
         return torch.full((batch, size_s), -1, device=coupling.device)
-    tiny = torch.finfo(coupling.dtype).tiny
-    gain = coupling.detach().clamp(min=tiny).log().masked_fill(~target_mask[:, None], -torch.inf)
+    plan = coupling.detach().double()
+    gain = torch.where(plan > 0, plan.clamp(min=torch.finfo(plan.dtype).tiny).log(), _WITHOUT_MASS)
+    gain = gain.masked_fill(~target_mask[:, None], -torch.inf)
     best = torch.full_like(gain[:, 0], -torch.inf)
     best[:, 0] = gain[:, 0, 0]
     moved = torch.zeros(batch, size_s, size_t, dtype=torch.bool, device=gain.device)

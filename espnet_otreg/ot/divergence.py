@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from espnet_otreg.ot.checks import check_iterations, check_positive
 from espnet_otreg.ot.costs import squared_euclidean_cost
+from espnet_otreg.ot.feasibility import check_feasible
 from espnet_otreg.ot.log_domain import LogUpdates, falling, residual_of
 from espnet_otreg.ot.problem import TransportProblem, make_problem
 
@@ -43,18 +45,23 @@ def sinkhorn_divergence(
         max_iterations: at most, those of the annealing included.
         tolerance: of the mass that the next update moves, in each of the three problems.
         annealing: iterations with a larger epsilon that come first.
-        cost: (B, S, D) and (B, T, D) points to a (B, S, T) cost, 0 between equal points.
+        cost: (B, S, D) and (B, T, D) points to a (B, S, T) cost, 0 between equal points, the
+            transpose with the points exchanged; ``+inf`` forbids a pair.
 
     Returns:
         (B,); 0 for a problem with an empty side.
 
     Raises:
-        ValueError: on wrong shapes, negative masses or unequal totals.
+        ValueError: on wrong shapes or numbers, NaN or -inf costs, negative masses, unequal totals,
+            a point whose pairs are all forbidden, or masses that are seen to be impossible to
+            place, after ``max_iterations``, on the pairs that are not.
 
     >>> x = torch.tensor([[[0.0], [1.0]]])
     >>> sinkhorn_divergence(x, x + 2, epsilon=0.01).round(decimals=3)
     tensor([2.])
     """
+    check_positive("epsilon", epsilon)
+    check_iterations(max_iterations, tolerance, annealing)
     masses = [None if mass is None else mass.detach() for mass in (x_mass, y_mass)]
     of_x, of_y = (x, x_mask, masses[0]), (y, y_mask, masses[1])
     problems = []
@@ -62,7 +69,10 @@ def sinkhorn_divergence(
         for side, other in ((of_x, of_y), (of_y, of_x), (of_x, of_x), (of_y, of_y)):
             # The gradient reaches each cloud through its own potentials alone, so it comes once.
             matrix = cost(side[0], other[0].detach())
-            problems.append(make_problem(matrix, side[1], other[1], side[2], other[2], exact=True))
+            masks_and_masses = side[1], other[1], side[2], other[2]
+            problems.append(make_problem(matrix, *masks_and_masses, strength=epsilon))
+        if not torch.equal(problems[0].allowed, problems[1].allowed.mT):
+            raise ValueError("cost: forbids pairs (x, y) that it allows as (y, x), or the reverse")
         potentials = _solve(problems, epsilon, max_iterations, tolerance, annealing)
         f, g, f_self, g_self = _update(problems, epsilon, potentials)
         parts = ((problems[0].source, f - f_self), (problems[1].source, g - g_self))
@@ -102,8 +112,11 @@ def _solve(
         ]
         active = ~(torch.stack(moved).amax(0) <= tolerance)[:, None]
         if not bool(active.any()):
-            break
+            return potentials
         potentials = [
             torch.where(active, (a + b) / 2, a) for a, b in zip(potentials, updated, strict=True)
         ]
+    updated = _update(problems, epsilon, potentials)
+    for problem, old, new in zip(problems, potentials, updated, strict=True):
+        check_feasible(problem, new - old, tolerance)
     return potentials

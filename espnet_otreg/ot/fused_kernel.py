@@ -73,7 +73,8 @@ def iterate_resident(
     """Solve a problem with its scores in registers from the first iteration to the last.
 
     Args:
-        by_source, by_target: (B, S, T) and (B, T, S) scores, contiguous, finite off the support.
+        by_source, by_target: (B, S, T) and (B, T, S) scores, contiguous; -inf where a pair of the
+            support is forbidden, finite off the support.
         log_source, log_target, source: (B, S), (B, T), (B, S), as in ``TransportProblem``.
         found_u, found_residual, found_iterations: (B, S), (B,), (B,) int64, written.
         found_v: (B, T) target potentials to start from, finite; overwritten by those found.
@@ -135,8 +136,10 @@ def _streamed_update(
             weights = log + _vector(potentials, summed, size, 0.0)
             weighted = _tile(scores, summed, kept, size, kept_size) + weights[:, None]
             larger = tl.maximum(largest, tl.max(weighted, 0))
-            total *= tl.exp(largest - larger)
-            total += tl.sum(tl.exp(weighted - larger[None, :]), 0)
+            # Nothing but forbidden pairs so far: -inf less -inf would be NaN.
+            shift = tl.where(larger == -float("inf"), 0.0, larger)
+            total *= tl.exp(largest - shift)
+            total += tl.sum(tl.exp(weighted - shift[None, :]), 0)
             largest = larger
     return -damping * (largest + tl.log(total))
 

@@ -46,7 +46,7 @@ class LogUpdates:
     ) -> None:
         self.problem, self.epsilon, self.damping = problem, epsilon, damping
         scale = epsilon[:, :, None] if isinstance(epsilon, Tensor) else epsilon
-        self.scores = problem.cost / -scale
+        self.scores = problem.blocked / -scale
 
     def source(self, v: Tensor) -> Tensor:
         """(B, T) target potentials to (B, S) source potentials."""

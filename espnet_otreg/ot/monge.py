@@ -38,10 +38,12 @@ def monge_gap(
         debiased: leave out ``epsilon H(a)``.
 
     Returns:
-        (B,); 0 for a problem without points.
+        (B,); 0 for a problem without points, inf where the map takes a point along a pair whose
+        cost is inf, which is forbidden to the transport.
 
     Raises:
-        ValueError: on wrong shapes or masses.
+        ValueError: on wrong shapes, masses or numbers, NaN or -inf costs, or a point whose pairs
+            are all forbidden.
 
     >>> x = torch.tensor([[[0.0], [1.0], [3.0]]])
     >>> monge_gap(x, x + 5).abs().max() < 0.01, monge_gap(x, -x) > 1

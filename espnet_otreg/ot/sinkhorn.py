@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from espnet_otreg.ot.checks import check_iterations, check_positive, is_positive
 from espnet_otreg.ot.fused import is_fused, iterate_fused
 from espnet_otreg.ot.implicit import ImplicitPlan, plan_of
 from espnet_otreg.ot.kernel_domain import iterate_in_kernel_domain
 from espnet_otreg.ot.log_domain import Iterate, anneal, iterate_in_log_domain
 from espnet_otreg.ot.problem import TransportProblem, make_problem
-from espnet_otreg.ot.solution import TransportSolution
+from espnet_otreg.ot.solution import TransportSolution, marginal_error
 
 Gradient = Literal["implicit", "unrolled", "envelope"]
+
+# What iterations measure and what the plan's own marginals are off differ by rounding: they stop
+# inside the tolerance by this many times the distance of 1 from the next number, or half of it.
+_ROUNDING = 4
 
 
 def _generalized_kl(value: Tensor, log_reference: Tensor, reference: Tensor) -> Tensor:
@@ -33,7 +37,8 @@ def _plan_kl(problem: TransportProblem, coupling: Tensor, logarithm: Tensor) -> 
     Its derivative by P is that logarithm, so none has to be taken, stored or differentiated.
     """
     moved = (coupling * logarithm).sum((1, 2)) - coupling.detach().sum((1, 2))
-    total = problem.source.sum(1) * problem.target.sum(1)
+    totals = torch.stack([problem.source.sum(1), problem.target.sum(1)], dim=1) + problem.stranded
+    total = totals[:, 0] * totals[:, 1]
     for mass, size in ((problem.source, 2), (problem.target, 1)):
         if mass.requires_grad:  # its logarithm is a part of the constant one
             own = torch.where(mass > 0, torch.where(mass > 0, mass, 1).log(), 0)
@@ -56,11 +61,12 @@ def _regularized_cost(
     value = linear_cost + epsilon * _plan_kl(problem, coupling, logarithm)
     if source_relaxation is not None:
         row = coupling.sum(2)
-        value = value + source_relaxation * _generalized_kl(row, problem.log_source, problem.source)
+        divergence = _generalized_kl(row, problem.log_source, problem.source)
+        value = value + source_relaxation * (divergence + problem.stranded[:, 0])
     if target_relaxation is not None:
         column = coupling.sum(1)
         divergence = _generalized_kl(column, problem.log_target, problem.target)
-        value = value + target_relaxation * divergence
+        value = value + target_relaxation * (divergence + problem.stranded[:, 1])
     return value
 
 
@@ -90,6 +96,8 @@ def _start(
                 f"warm_start: expected target potentials {tuple(v.shape)}, found "
                 f"{tuple(warm_start[1].shape)}"
             )
+        if not bool(warm_start[1].isfinite().all()):
+            raise ValueError("warm_start: expected finite potentials")
         v = warm_start[1].detach().to(v.dtype) / epsilon
     with torch.no_grad():
         return anneal(problem, epsilon, relaxations, v, annealing) if annealing else v
@@ -103,19 +111,13 @@ def _check_numbers(
     *relaxations: float | None,
 ) -> None:
     """Raise ValueError on settings no problem can be solved with."""
-    if not (epsilon > 0 and math.isfinite(epsilon)):
-        raise ValueError(f"epsilon: expected a positive number, found {epsilon}")
-    if max_iterations < 1:
-        raise ValueError(f"max_iterations: expected at least 1, found {max_iterations}")
-    if not 0 <= annealing < max_iterations:
-        raise ValueError(
-            f"annealing: expected at least 0 and less than max_iterations, found {annealing}"
-        )
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance: expected a number not below 0, found {tolerance}")
+    check_positive("epsilon", epsilon)
+    check_iterations(max_iterations, tolerance, annealing)
     for relaxation in relaxations:
-        if relaxation is not None and not (relaxation > 0 and math.isfinite(relaxation)):
-            raise ValueError(f"relaxation: expected None or a positive number, found {relaxation}")
+        if relaxation is not None and not is_positive(relaxation):
+            raise ValueError(
+                f"relaxation: expected None or a positive number, found {relaxation!r}"
+            )
 
 
 def sinkhorn(
@@ -141,6 +143,16 @@ def sinkhorn(
     an exact target marginal is met up to rounding whatever the number of iterations. Float32
     whatever autocast says, float64 if the cost is float64.
 
+    A cost of ``+inf`` forbids its pair: ``P`` is 0 there and ``<P, C>`` the sum over all others; no
+    gradient reaches it. Exact marginals that no plan meets for that reason leave a problem that is
+    not converged: its ``residual`` stays above twice the mass that cannot be placed.
+
+    Rounding is relative to the exponents, which are as large as the costs over epsilon: measured, an
+    exact marginal is off by 2e-9 max |C| / epsilon in float32 and 4e-18 max |C| / epsilon in
+    float64, at worst a hundred times that. With costs of up to 2, float32 passes the default
+    tolerance at an epsilon of about 4e-6. ``residual`` includes that error, and ``converged`` is
+    False where it is above the tolerance.
+
     Args:
         cost: (B, S, T); what it holds on padding is ignored, be it NaN.
         source_mask, target_mask: (B, S), (B, T) bool, True = real; None = all real.
@@ -161,13 +173,20 @@ def sinkhorn(
         The solution; all zero for a problem with an empty side.
 
     Raises:
-        ValueError: on wrong shapes or numbers, negative masses, unequal totals with exact
-            marginals, or "envelope" with masses that require a gradient.
+        ValueError: on wrong shapes or numbers, NaN or -inf costs, costs that overflow when divided
+            by epsilon, negative masses, unequal totals with exact marginals, a source or target
+            with an exact marginal whose pairs are all forbidden (with a relaxed one it gets no
+            mass), or "envelope" with masses that require a gradient.
 
     >>> solution = sinkhorn(torch.tensor([[[0.0, 1.0], [1.0, 0.0]]]), epsilon=0.05)
     >>> solution.coupling.round(decimals=3)
     tensor([[[0.5000, 0.0000],
              [0.0000, 0.5000]]])
+    >>> cost = torch.tensor([[[torch.inf, 1.0, 0.5], [0.0, 1.0, torch.inf]]])
+    >>> solution = sinkhorn(cost)
+    >>> solution.coupling.round(decimals=3), solution.linear_cost.round(decimals=3)
+    (tensor([[[0.0000, 0.1670, 0.3330],
+             [0.3330, 0.1670, 0.0000]]]), tensor([0.5000]))
     """
     _check_numbers(
         epsilon, max_iterations, tolerance, annealing, source_relaxation, target_relaxation
@@ -177,23 +196,26 @@ def sinkhorn(
     masses = (source_mass, target_mass)
     if gradient == "envelope" and any(m is not None and m.requires_grad for m in masses):
         raise ValueError("gradient='envelope' holds the masses constant: detach them")
-    exact = source_relaxation is None and target_relaxation is None
+    exact = source_relaxation is None, target_relaxation is None
     damping = (_damping(source_relaxation, epsilon), _damping(target_relaxation, epsilon))
     with torch.autocast(cost.device.type, enabled=False):
-        problem = make_problem(cost, source_mask, target_mask, *masses, exact)
+        problem = make_problem(cost, source_mask, target_mask, *masses, exact, epsilon)
         solve = _iterations(problem.cost, gradient)
         v = _start(problem, epsilon, (source_relaxation, target_relaxation), annealing, warm_start)
-        state = solve(problem, epsilon, damping, v, max_iterations - annealing, tolerance)
+        rounding = _ROUNDING * torch.finfo(problem.cost.dtype).eps
+        inside = tolerance - min(rounding, tolerance / 2)
+        state = solve(problem, epsilon, damping, v, max_iterations - annealing, inside)
         parts = (problem.log_source, problem.log_target, problem.support, state.u, state.v)
         if gradient == "implicit":
-            coupling = ImplicitPlan.apply(problem.cost, *parts, epsilon, *damping)
+            coupling = ImplicitPlan.apply(problem.blocked, *parts, epsilon, *damping)
         else:
-            coupling = plan_of(problem.cost / -epsilon, *parts)
+            coupling = plan_of(problem.blocked / -epsilon, *parts)
             coupling = coupling.detach() if gradient == "envelope" else coupling
         linear_cost = (coupling * problem.cost).sum((1, 2))
         regularized_cost = _regularized_cost(
             problem, coupling, linear_cost, state, epsilon, source_relaxation, target_relaxation
         )
+        residual = torch.maximum(state.residual, marginal_error(problem, coupling, exact))
         f = torch.where(problem.source > 0, epsilon * state.u, 0).detach()
         g = torch.where(problem.target > 0, epsilon * state.v, 0).detach()
     return TransportSolution(
@@ -201,7 +223,7 @@ def sinkhorn(
         potentials=(f, g),
         linear_cost=linear_cost,
         regularized_cost=regularized_cost,
-        residual=state.residual,
+        residual=residual,
         iterations=state.iterations + annealing,
-        converged=state.residual <= tolerance,
+        converged=residual <= tolerance,
     )

@@ -7,11 +7,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from espnet_otreg.ot.checks import check_count, check_iterations, check_positive
 from espnet_otreg.ot.lbfgs import minimize
 from espnet_otreg.ot.problem import TransportProblem, make_problem
-from espnet_otreg.ot.solution import TransportSolution, empty_solution
+from espnet_otreg.ot.solution import TransportSolution, empty_solution, marginal_error
 
-_NEVER = -1e30  # the score of a pair outside the support: finite, so that sums stay so
+_NEVER = -1e30  # the score of a pair that is not allowed: finite, so that sums stay so
 
 
 def sparse_transport(
@@ -38,7 +39,7 @@ def sparse_transport(
     ``regularized_cost`` is exact at convergence.
 
     Args:
-        cost: (B, S, T); what it holds on padding is ignored.
+        cost: (B, S, T); ``+inf`` forbids a pair; what it holds on padding is ignored.
         source_mask, target_mask: (B, S), (B, T) bool, True = real; None = all real.
         source_mass, target_mass: (B, S), (B, T) with equal totals; None = uniform, total 1.
         gamma: strength of the quadratic term, in units of the cost.
@@ -48,35 +49,39 @@ def sparse_transport(
         tolerance: of the residual.
 
     Returns:
-        The solution; ``residual`` is the L1 error of the other side's marginal, and
-        ``regularized_cost`` the value of the semi-dual, which no feasible plan is below.
+        The solution; ``residual`` is the largest L1 error of a marginal, the other side's but for
+        rounding, and ``regularized_cost`` the value of the semi-dual, which no feasible plan is
+        below. Where forbidden pairs leave no feasible plan it is not converged.
 
     Raises:
-        ValueError: on wrong shapes or numbers, negative masses or unequal totals.
+        ValueError: on wrong shapes or numbers, NaN or -inf costs, negative masses, unequal totals,
+            or a source or target whose pairs are all forbidden.
 
     >>> cost = torch.tensor([[[0.0, 1.0], [1.0, 0.0], [0.2, 0.1]]])
     >>> (sparse_transport(cost, max_nonzeros=1).coupling > 0).sum(2)
     tensor([[1, 1, 1]])
     """
-    if not gamma > 0:
-        raise ValueError(f"gamma: expected a positive number, found {gamma}")
-    if max_nonzeros < 1:
-        raise ValueError(f"max_nonzeros: expected at least 1, found {max_nonzeros}")
+    check_positive("gamma", gamma)
+    check_count("max_nonzeros", max_nonzeros)
+    check_iterations(max_iterations, tolerance)
+    if sparse_side not in ("source", "target"):
+        raise ValueError(f"sparse_side: expected source or target, found {sparse_side!r}")
     with torch.autocast(cost.device.type, enabled=False):
-        problem = make_problem(cost, source_mask, target_mask, source_mass, target_mass, exact=True)
+        masks_and_masses = source_mask, target_mask, source_mass, target_mass
+        problem = make_problem(cost, *masks_and_masses, strength=gamma)
         turned = problem if sparse_side == "source" else problem.turned()
         if 0 in turned.cost.shape:
             return empty_solution(problem)
         k = min(max_nonzeros, turned.cost.shape[2])
         potential, iterations = _maximize(turned, gamma, k, max_iterations, tolerance)
         coupling, threshold = _project(turned, potential, gamma, k)
-        error = coupling.sum(1) - turned.target
+        # The sparse side's own marginal is off by rounding, which a small gamma blows up.
+        residual = marginal_error(turned, coupling, (True, True))
         value = _dual(turned, coupling, potential, gamma)
         f = torch.where(turned.source > 0, -threshold, 0).detach()
         g = torch.where(turned.target > 0, potential, 0)
         if sparse_side == "target":
             coupling, f, g = coupling.mT, g, f
-        residual = error.detach().abs().sum(1)
     return TransportSolution(
         coupling=coupling,
         potentials=(f, g),
@@ -99,7 +104,8 @@ def _project(
     Returns:
         (B, S, T) rows and (B, S) thresholds in units of the cost: a score below it gets no mass.
     """
-    scores = torch.where(problem.support, potential[:, None, :] - problem.cost, _NEVER)
+    allowed = problem.allowed
+    scores = torch.where(allowed, potential[:, None, :] - problem.cost, _NEVER)
     best, where = scores.topk(k, dim=2)  # falling
     sums = best.cumsum(2) - gamma
     ranks = torch.arange(1, k + 1, device=scores.device, dtype=scores.dtype)
@@ -107,7 +113,7 @@ def _project(
     threshold = sums.gather(2, kept - 1) / kept
     share = (best - threshold).clamp(min=0) / gamma
     rows = torch.zeros_like(scores).scatter(2, where, problem.source[:, :, None] * share)
-    return torch.where(problem.support, rows, 0), threshold[:, :, 0]
+    return torch.where(allowed, rows, 0), threshold[:, :, 0]
 
 
 def _dual(problem: TransportProblem, rows: Tensor, potential: Tensor, gamma: float) -> Tensor:

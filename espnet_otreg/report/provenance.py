@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.data.kaldi_dir import set_name
+from espnet_otreg.data.languages import read_languages
 from espnet_otreg.files import read_json, read_yaml, sha256_file
 from espnet_otreg.models_offline.directory import model_revision
 from espnet_otreg.models_offline.hub import split_revision
@@ -132,14 +133,14 @@ def split_facts(data_dirs: Sequence[str | Path], record: str | Path | None) -> l
     recorded = read_json(record)["sets"] if record and Path(record).is_file() else {}
     facts = []
     for directory in map(Path, data_dirs):
-        languages = read_table(directory / "utt2lang")
+        languages = read_languages(directory / "utt2lang")
         domains = read_domains(directory, languages)
         digest = hashlib.sha256("\n".join(sorted(languages)).encode()).hexdigest()
-        expected = recorded.get(directory.name)
+        expected = recorded.get(set_name(directory))
         counts = Counter(f"{languages[key]} {domains[key]}" for key in languages)
         facts.append(
             {
-                "set": directory.name,
+                "set": set_name(directory),
                 "utterances": len(languages),
                 "by_set": dict(sorted(counts.items())),
                 "sha256": digest,

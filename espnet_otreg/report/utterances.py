@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from espnet_otreg.data.ark import read_features
+from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.data.languages import read_languages
 from espnet_otreg.errors import UserError
 from espnet_otreg.scoring.references import read_domains
 from espnet_otreg.slm.model import SpokenLanguageModel
@@ -22,14 +24,14 @@ from espnet_otreg.slm.waveform import read_waveform
 
 @dataclass(frozen=True)
 class Utterance:
-    """One test utterance; ``source`` is where its speech lies (a wav file, or ``ark:offset``)."""
+    """One test utterance; ``source`` is where its speech lies (a recording, or ``ark:offset``)."""
 
     key: str
     language: str
     domain: str
     text: str
     tokens: tuple[int, ...]
-    source: str
+    source: Recording | str
 
 
 def digest(key: str) -> str:
@@ -48,13 +50,18 @@ def read_utterances(directory: str | Path, model: SpokenLanguageModel) -> list[U
         UserError: if the directory has not the kind of input that the model was trained with.
     """
     directory = Path(directory)
-    table = "feats.scp" if model.config.encoder == "precomputed" else "wav.scp"
+    precomputed = model.config.encoder == "precomputed"
+    table = "feats.scp" if precomputed else "wav.scp"
     if not (directory / table).is_file():
         raise UserError(
             f"no {table} there, which this model reads", str(directory), "give another --data_dir"
         )
-    sources, texts = read_table(directory / table), read_table(directory / "text")
-    languages, domains = read_table(directory / "utt2lang"), read_domains(directory, texts)
+    sources: Mapping[str, Recording | str] = (
+        read_table(directory / table) if precomputed else read_recordings(directory / table)
+    )
+    texts = read_table(directory / "text")
+    languages = read_languages(directory / "utt2lang")
+    domains = read_domains(directory, texts)
     utterances = []
     for key in sorted(sources):
         tokens = tuple(encode_transcript(model.llm.tokenizer, texts[key]))
@@ -70,8 +77,9 @@ def read_speech(utterance: Utterance, precomputed: bool) -> np.ndarray:
     Raises:
         UserError: if the file cannot be read, naming the utterance.
     """
-    read = read_features if precomputed else read_waveform
-    return read(utterance.source, utterance.key)
+    if precomputed:
+        return read_features(str(utterance.source), utterance.key)
+    return read_waveform(utterance.source, utterance.key)
 
 
 @torch.no_grad()

@@ -72,7 +72,11 @@ class Difference:
     @property
     def outcome(self) -> Outcome:
         """``better`` and ``worse`` are said of B, and only where they are significant."""
-        if self.measure != "cer" and self.measure_name != "CER" and max(self.rate_a, self.rate_b) > SATURATED_WER:
+        if (
+            self.measure != "cer"
+            and self.measure_name != "CER"
+            and max(self.rate_a, self.rate_b) > SATURATED_WER
+        ):
             return "saturated"
         if self.adjusted_p >= SIGNIFICANT:
             return "no difference"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.errors import UserError
 from espnet_otreg.scoring.equivalences import Equivalences, read_equivalences
 from espnet_otreg.scoring.error_rate import ErrorCounts, count_errors, pool
@@ -16,7 +17,6 @@ from espnet_otreg.scoring.mixed import mixes_scripts, split_mixed
 from espnet_otreg.scoring.normalize import (
     SCORING_SCHEME,
     SPACELESS_LANGUAGES,
-    base_language,
     normalize,
     normalizer_version,
     split_characters,
@@ -175,9 +175,9 @@ def _score_utterances(
     word = character
     mixed = count_errors(units(references), units(hypotheses))
     unaccented: Sequence[ErrorCounts | None] = [None] * len(keys)
-    if base_language(language) not in SPACELESS_LANGUAGES:
+    if canonical_language(language) not in SPACELESS_LANGUAGES:
         word = count_errors(words(references), words(hypotheses))
-    if base_language(language) in ACCENTS_OPTIONAL:
+    if canonical_language(language) in ACCENTS_OPTIONAL:
         plain = [{key: unaccent(texts[key]) for key in keys} for texts in (references, hypotheses)]
         unaccented = count_errors(words(plain[0]), words(plain[1]))
     return [
@@ -190,7 +190,7 @@ def _score_utterances(
 
 def _pool_set(utterances: list[ScoredUtterance], group: str, empty_references: int) -> SetScore:
     first = utterances[0]
-    spaceless = base_language(first.language) in SPACELESS_LANGUAGES
+    spaceless = canonical_language(first.language) in SPACELESS_LANGUAGES
     unaccented = [u.word_unaccented for u in utterances if u.word_unaccented is not None]
     return SetScore(
         language=first.language,

@@ -27,9 +27,10 @@ from pathlib import Path
 from typing import Any
 
 from espnet_otreg.config import did_you_mean
+from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.scoring.mixed import join_mixed, split_mixed
-from espnet_otreg.scoring.normalize import base_language, normalize
+from espnet_otreg.scoring.normalize import normalize
 
 ALL = "all"
 _KEYS = ("equivalent", "ignore")
@@ -128,7 +129,7 @@ def compile_rules(
     >>> errors
     ["line 3: '...' has no word once normalised; write a word, or a mark in brackets"]
     """
-    base = base_language(language)
+    base = canonical_language(language)
     rules, lines = Rules(language, scheme), dict[tuple[str, ...], int]()
 
     def units(text: str) -> tuple[str, ...]:
@@ -215,8 +216,10 @@ def _language(node: Any) -> str | None:
     name = node.value if isinstance(node.value, str) else ""
     if name == ALL:
         return ALL
-    base = base_language(name)
-    return base if re.fullmatch("[a-z]{2,3}", base) else None
+    try:
+        return canonical_language(name)
+    except UserError:
+        return None
 
 
 def _section(section: Any, errors: list[str]) -> list[Entry]:

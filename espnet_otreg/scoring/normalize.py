@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-import re
 from collections.abc import Callable
 
 from espnet_otreg.config import did_you_mean
+from espnet_otreg.data.languages import language_or_default
 from espnet_otreg.errors import UserError
 from espnet_otreg.scoring.otreg_basic_v1 import otreg_basic_v1
 from espnet_otreg.scoring.otreg_basic_v2 import otreg_basic_v2
@@ -31,16 +31,6 @@ _OWN = {TRAINING_SCHEME: otreg_basic_v1, SCORING_SCHEME: otreg_basic_v2}
 SCHEMES = (SCORING_SCHEME, TRAINING_SCHEME, "whisper-basic", "whisper-english")
 SPACELESS_LANGUAGES = frozenset({"zh", "yue", "ja", "th", "lo", "km", "my", "bo", "dz"})
 ELISION_LANGUAGES = frozenset({"fr", "it", "ca", "oc"})
-
-
-def base_language(language: str) -> str:
-    """The language without region or script; Mandarin is ``zh``.
-
-    >>> base_language("es_419"), base_language("cmn_hans_cn"), base_language("pt-BR")
-    ('es', 'zh', 'pt')
-    """
-    base = re.split("[-_]", language.lower())[0]
-    return {"cmn": "zh", "jw": "jv", "iw": "he"}.get(base, base)
 
 
 @functools.cache
@@ -62,11 +52,12 @@ def normalize(text: str, language: str, scheme: str = TRAINING_SCHEME) -> str:
 
     Args:
         text: any Unicode text.
-        language: ISO-639-1 code; a region (``es_419``) is ignored.
+        language: as :func:`espnet_otreg.data.languages.canonical_language` takes it, or
+            ``default``, which has no rules of its own.
         scheme: one of :data:`SCHEMES`; text for training has its own, and so have scores.
 
     Raises:
-        UserError: if the scheme is unknown.
+        UserError: if the scheme or the language is unknown.
 
     >>> normalize("“Don’t” press １, 2 -- or #!", "en")
     "don't press 1 2 or"
@@ -76,7 +67,7 @@ def normalize(text: str, language: str, scheme: str = TRAINING_SCHEME) -> str:
     ('col legi', 'collegi')
     """
     if scheme in _OWN:
-        return _OWN[scheme](text, base_language(language))
+        return _OWN[scheme](text, language_or_default(language))
     if scheme not in SCHEMES:
         raise UserError(f"unknown normalizer '{scheme}'", "", did_you_mean(scheme, SCHEMES))
     return " ".join(_whisper(scheme)(text).split())
@@ -99,7 +90,7 @@ def split_words(text: str, language: str) -> list[str]:
     >>> split_words("l'été d'aujourd'hui", "fr"), split_words("don't", "en")
     (['l', 'été', 'd', 'aujourd', 'hui'], ["don't"])
     """
-    if base_language(language) in ELISION_LANGUAGES:
+    if language_or_default(language) in ELISION_LANGUAGES:
         text = text.replace("'", " ")
     return text.split()
 
@@ -112,7 +103,7 @@ def split_characters(text: str, language: str) -> list[str]:
     >>> split_characters("你好 世界", "zh"), split_characters("a b", "en")
     (['你', '好', '世', '界'], ['a', ' ', 'b'])
     """
-    glue = "" if base_language(language) in SPACELESS_LANGUAGES else " "
+    glue = "" if language_or_default(language) in SPACELESS_LANGUAGES else " "
     return list(glue.join(split_words(text, language)))
 
 

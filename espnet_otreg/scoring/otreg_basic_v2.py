@@ -56,7 +56,9 @@ _NEVER_FOLDED = re.compile("[\u0e33\u0eb3\u3131-\u318e]")
 _SPACING_VOICE_MARKS = {"\u309b": "\u3099", "\u309c": "\u309a"}
 
 _SARA_AM = re.compile("\u0e4d([\u0e48-\u0e4b]?)\u0e32|\u0ecd([\u0ec8-\u0ecb]?)\u0eb2")
-_ARABIC_POINTS = re.compile("[\u0610-\u061a\u064b-\u0652\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7-\u06ed]")
+_ARABIC_POINTS = re.compile(
+    "[\u0610-\u061a\u064b-\u0652\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7-\u06ed]"
+)
 _HEBREW_POINTS = re.compile("[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\ufb1e]")
 _TATWEEL = re.compile("[\u0640\u07fa]")
 _STRESS = re.compile("(?<=[аеёиоуыэюяіїєъ])[\u0300\u0301]")
@@ -83,7 +85,9 @@ _VIETNAMESE = re.compile(
 _HAN_REPEATED = re.compile("([\u3400-\u9fff\U00020000-\U0003ffff]+)(々+)")
 _KANA_REPEATED = re.compile("([\u3041-\u3096\u30a1-\u30fa])([ゝゞヽヾ])")
 _FINAL_SIGMA = re.compile("(?<=[^ ])σ(?= |$)")
-_LEADING_APOSTROPHE = re.compile("(?<![^ ])'+")  # what is left of a word whose first mark had no base
+_LEADING_APOSTROPHE = re.compile(
+    "(?<![^ ])'+"
+)  # what is left of a word whose first mark had no base
 
 
 @functools.cache
@@ -197,9 +201,7 @@ def otreg_basic_v2(text: str, language: str) -> str:
     for spacing, combining in _SPACING_VOICE_MARKS.items():
         text = text.replace(spacing, combining)
     text = unicodedata.normalize("NFC", text).translate(_korean_letters())
-    text = _SARA_AM.sub(
-        lambda m: f"{m[1]}\u0e33" if m[1] is not None else f"{m[2]}\u0eb3", text
-    )
+    text = _SARA_AM.sub(lambda m: f"{m[1]}\u0e33" if m[1] is not None else f"{m[2]}\u0eb3", text)
     text = unicodedata.normalize("NFC", _lower(text, language))
     text = unicodedata.normalize("NFC", _drop_points(text, language))
     text = "".join(map(_digit, text)) if not text.isascii() else text

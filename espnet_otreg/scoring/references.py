@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_otreg.config import did_you_mean
-from espnet_otreg.data.kaldi_dir import read_table, scan_table
+from espnet_otreg.data.kaldi_dir import own_domain, read_table, scan_table
+from espnet_otreg.data.languages import canonical_languages
 from espnet_otreg.errors import UserError
 
 DEFAULT_IN_DOMAIN = ("core_sounds",)  # where the user names no set: that of the recipe mini_multi
@@ -24,16 +25,6 @@ class References:
     languages: dict[str, str]
     domains: dict[str, str]
     speakers: dict[str, str]
-
-
-def own_domain(directory: str | Path) -> str:
-    """The domain of a directory without ``utt2domain``: its name, as in stage 2 of the recipes.
-
-    >>> own_domain("/data/My test")
-    'My_test'
-    """
-    name = Path(os.path.abspath(directory)).name
-    return "".join(c if c.isalnum() and c.isascii() else "_" for c in name)
 
 
 def _companion(directory: Path, name: str, keys: Collection[str]) -> dict[str, str]:
@@ -76,7 +67,9 @@ def read_references(directory: str | Path) -> References:
     for name in ("text", "utt2lang"):
         if not (directory / name).is_file():
             raise UserError(
-                f"there is no {name}", str(directory), "give a data directory with text and utt2lang"
+                f"there is no {name}",
+                str(directory),
+                "give a data directory with text and utt2lang",
             )
     texts = read_table(directory / "text")
     if not texts:
@@ -86,7 +79,7 @@ def read_references(directory: str | Path) -> References:
         speakers = _companion(directory, "utt2spk", texts)
     return References(
         texts,
-        _companion(directory, "utt2lang", texts),
+        canonical_languages(_companion(directory, "utt2lang", texts), directory / "utt2lang"),
         read_domains(directory, texts),
         speakers,
     )
@@ -132,9 +125,9 @@ def domains_beside(directory: str | Path) -> set[str]:
         if other == here or _NO_TEST_SET.match(other.name) or not (other / "text").is_file():
             continue
         table = other / "utt2domain"
-        found |= {row.value for row in scan_table(table)[0]} if table.is_file() else {
-            own_domain(other)
-        }
+        found |= (
+            {row.value for row in scan_table(table)[0]} if table.is_file() else {own_domain(other)}
+        )
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from espnet_otreg.scoring.normalize import base_language
+from espnet_otreg.data.languages import canonical_language
 
 _THOUSANDS_SEPARATORS = {
     "en": ",", "ja": ",", "th": ",", "fr": "\u00a0\u202f", "ru": "\u00a0\u202f",
@@ -16,10 +16,20 @@ def _number_pattern(separators: str) -> re.Pattern[str]:
     """A whole number that stands alone: nothing but quotes, brackets or sentence marks touch it."""
     groups = f"(?:[{re.escape(separators)}][0-9]{{3}})*" if separators else ""
     number = rf"(?:0|[1-9][0-9]{{0,2}}{groups})"
-    # "1 234" may be one number or two: neither of the two is spelled.
-    before = r"""(?<![^\s("'«“‘¿¡])(?<![0-9]\s)"""
-    after = r"""(?=[.,;:!?…)"'»”’]*(?:\s|$))(?!\s[0-9])"""
+    # "1 234" may be one number or two, and in "5 - 3", "5 / 3", "5 x 3" the sign is read too: none
+    # of them is spelled.
+    sign = r"(?:[^\w\s.,;!?…]|[xX])"
+    before = rf"""(?<![^\s("'«“‘¿¡])(?<![0-9]\s)(?<![0-9]\s{sign}\s)"""
+    after = rf"""(?=[.,;:!?…)"'»”’]*(?:\s|$))(?!\s[0-9]|\s{sign}+\s?[0-9])"""
     return re.compile(before + number + after)
+
+
+def _is_measure(text: str, match: re.Match[str]) -> bool:
+    """Whether the mark behind a number is one of inches or feet: nothing has opened a quotation."""
+    mark, before = text[match.end() : match.end() + 1], text[: match.start()]
+    if mark == '"':
+        return before.count(mark) % 2 == 0
+    return mark == "'" and not re.search(r"(?:^|[\s(])'", before)
 
 
 def spell_numbers(text: str, language: str) -> str:
@@ -27,13 +37,13 @@ def spell_numbers(text: str, language: str) -> str:
 
     In no doubt is a whole number of at most three digits, or with thousands separators in the
     manner of the language, that stands alone: "press 4", "12,500 calls". A year, a telephone
-    extension, a decimal, a time, a sign, "3D" or a language without rules keeps its digits, and
-    data preparation drops and counts a transcript that still has one. Words are cardinals in
-    their dictionary form, so a Russian case or gender may be off.
+    extension, a decimal, a time, a sign, a sum, 5" (inches), "3D" or a language without rules
+    keeps its digits, and data preparation drops and counts a transcript that still has one. Words
+    are cardinals in their dictionary form, so a Russian case or gender may be off.
 
     Args:
         text: a raw transcript, before :func:`espnet_otreg.scoring.normalize.normalize`.
-        language: ISO-639-1 code.
+        language: as :func:`espnet_otreg.data.languages.canonical_language` takes it.
 
     >>> spell_numbers("Press 4, or 21; dial 1234 for 3D.", "en")
     'Press four, or twenty-one; dial 1234 for 3D.'
@@ -42,10 +52,12 @@ def spell_numbers(text: str, language: str) -> str:
     """
     from num2words import num2words
 
-    language = base_language(language)
+    language = canonical_language(language)
     separators = _THOUSANDS_SEPARATORS.get(language, "")
 
     def spell(match: re.Match[str]) -> str:
+        if _is_measure(text, match):
+            return match.group()
         number = int(re.sub("[^0-9]", "", match.group()))
         return str(num2words(number, lang=language)).replace(",", "")
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.files import atomic_write
 from espnet_otreg.scoring.error_rate import AlignedToken, ErrorCounts, align
 from espnet_otreg.scoring.mixed import split_mixed
 from espnet_otreg.scoring.normalize import (
     SPACELESS_LANGUAGES,
-    base_language,
     split_characters,
     split_words,
 )
@@ -31,7 +31,7 @@ def counted_tokens(text: str, language: str) -> list[str]:
     >>> counted_tokens("l'été", "fr"), counted_tokens("你好", "zh")
     (['l', 'été'], ['你', '好'])
     """
-    spaceless = base_language(language) in SPACELESS_LANGUAGES
+    spaceless = canonical_language(language) in SPACELESS_LANGUAGES
     return split_characters(text, language) if spaceless else split_words(text, language)
 
 

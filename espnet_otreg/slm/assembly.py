@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from espnet_otreg.errors import UserError
 from espnet_otreg.slm.embeddings import SpeechEmbeddings
 from espnet_otreg.slm.llm import LLM
 from espnet_otreg.slm.prompt import Prompt
@@ -38,6 +39,51 @@ def _ids(ids: Sequence[int], device: torch.device) -> Tensor:
     return torch.tensor(ids, dtype=torch.long, device=device)
 
 
+def _positions(prompt: Prompt, before: int, speech: int, after: int) -> int:
+    """How many positions an utterance takes; ``after`` counts its transcript, too."""
+    if prompt.restart:
+        return max(before + speech, before + after - min(1, before))
+    return before + speech + after
+
+
+def _check_positions(llm: LLM, prompt: Prompt, lengths: Sequence[int], name: str) -> None:
+    before, speech, *after = lengths
+    needed, limit = _positions(prompt, before, speech, sum(after)), llm.max_positions
+    if limit is not None and needed > limit:
+        transcript = f", {after[1]} of the transcript" if len(after) > 1 else ""
+        raise UserError(
+            f"it takes {needed} positions of the LLM ({before + after[0]} of the prompt, {speech} "
+            f"of speech{transcript}), which has {limit}",
+            f"utterance {name}",
+            "cut or remove it, or make speech shorter: a larger projector_conf.stack, or "
+            "compression_conf",
+        )
+
+
+def speech_room(
+    llm: LLM, prompt: Prompt, languages: Sequence[str], transcripts: Sequence[Sequence[int]]
+) -> list[int] | None:
+    """How many speech embeddings fit between prompt and transcript of each utterance.
+
+    Args:
+        llm: has so many positions.
+        prompt: what stands around the speech.
+        languages: B names.
+        transcripts: B lists of token ids without EOS.
+
+    Returns:
+        B numbers, or None if the LLM does not count positions.
+    """
+    if llm.max_positions is None:
+        return None
+    rooms = []
+    for language, transcript in zip(languages, transcripts, strict=True):
+        before, after = prompt.around(language)
+        taken = len(before) + (0 if prompt.restart else len(after) + len(transcript))
+        rooms.append(max(1, llm.max_positions - taken))
+    return rooms
+
+
 def assemble(
     llm: LLM,
     prompt: Prompt,
@@ -45,6 +91,7 @@ def assemble(
     languages: Sequence[str],
     transcripts: Sequence[Sequence[int]] | None = None,
     padding_side: str = "right",
+    names: Sequence[str] = (),
 ) -> LLMInput:
     """Put ``[before][speech][after][transcript][EOS]`` together for every utterance.
 
@@ -56,9 +103,13 @@ def assemble(
         transcripts: B lists of token ids without EOS, for training and teacher-forced scoring;
             None for generation.
         padding_side: ``"left"`` for generation, where all prompts must end together.
+        names: of the utterances, for messages.
 
     Returns:
         The batch; cross-entropy is on transcript and EOS only.
+
+    Raises:
+        UserError: if an utterance needs more positions than the LLM has.
     """
     device = speech.values.device
     rows: list[Tensor] = []
@@ -81,6 +132,9 @@ def assemble(
             targets.append(target)
             # EOS is predicted, never read.
             parts.append(llm.embed(target[:-1]).to(dtype))
+        _check_positions(
+            llm, prompt, [len(part) for part in parts], names[index] if names else f"number {index}"
+        )
         rows.append(torch.cat(parts))
     lengths = torch.tensor([len(row) for row in rows], device=device)
     size = int(lengths.max())

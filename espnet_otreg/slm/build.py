@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from espnet_otreg.slm.llm import LLM
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.model_dir import PROMPT, read_model_config
 from espnet_otreg.slm.projectors import Projector
-from espnet_otreg.slm.prompt import Prompt, build_prompt
+from espnet_otreg.slm.prompt import Prompt, build_prompt, check_rows
 from espnet_otreg.slm.readout import TokenReadout
+from espnet_otreg.slm.trained_languages import read_trained_languages
 
 
 def _optional(kind: str, name: str | None, conf: Mapping[str, Any]) -> nn.Module | None:
@@ -112,6 +113,8 @@ def build_model(config: SLMConfig) -> SpokenLanguageModel:
         config.projector_conf, encoder.output_size(), llm.embedding_size, llm.mean_embedding_norm()
     )
     eos = getattr(llm.model.generation_config, "eos_token_id", None)
+    prompt = build_prompt(config.prompt_conf, llm.tokenizer, eos)
+    check_rows(prompt, llm.tokenizer, llm.vocabulary_size)
     model = SpokenLanguageModel(
         config,
         frontend,
@@ -120,7 +123,7 @@ def build_model(config: SLMConfig) -> SpokenLanguageModel:
         encoder,
         projector,
         llm,
-        build_prompt(config.prompt_conf, llm.tokenizer, eos),
+        prompt,
         build_readout(config.readout_conf, llm),
         frame_seconds_of(encoder, frontend),
     )
@@ -149,6 +152,8 @@ def load_model(
     path = checkpoint_file(directory, checkpoint)
     model = build_model(config)
     check_prompt(model.prompt, directory)
+    trained = read_trained_languages(directory, config.prompt_conf.by_language())
+    model.prompt = replace(model.prompt, trained=trained)
     state = load_checkpoint(path)
     with naming_checkpoint(path):
         model.load_state_dict(state)
@@ -165,7 +170,7 @@ def check_prompt(prompt: Prompt, directory: Path) -> None:
         UserError: if the LLM's tokenizer no longer makes the same tokens of it.
     """
     path = directory / PROMPT
-    if path.is_file() and read_json(path) != json.loads(json.dumps(asdict(prompt))):
+    if path.is_file() and read_json(path) != json.loads(json.dumps(prompt.as_json())):
         raise UserError(
             "the LLM's tokenizer makes other tokens of the prompt than when this was packed",
             str(path),

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from espnet_otreg.config import did_you_mean, parse_config, positive, probability
-from espnet_otreg.errors import ConfigErrors
+from espnet_otreg.data.languages import language_or_default
+from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.regularizers.registry import NamedRegularizer, parse_regularizers
 from espnet_otreg.slm.espnet_classes import espnet_class_names
 from espnet_otreg.slm.projector_config import PROJECTORS
+from espnet_otreg.yaml_hints import text_hint
 
 SPEECH = "{speech}"
+ALL_LINEAR = "all-linear"  # peft's name for all linear layers, except the output layer
 WAV2VEC2_TYPES = ("wav2vec2", "wav2vec2-bert")  # in their config.json
 
 
@@ -77,14 +80,25 @@ class LLMConfig:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        return positive(lora_rank=self.lora_rank, lora_alpha=self.lora_alpha) + probability(
+        errors = positive(lora_rank=self.lora_rank, lora_alpha=self.lora_alpha) + probability(
             lora_dropout=self.lora_dropout
         )
+        targets = self.lora_targets
+        if not targets:
+            errors.append("lora_targets: empty; name linear layers, or [all-linear]")
+        if twice := sorted({name for name in targets if targets.count(name) > 1}):
+            errors.append(f"lora_targets: {twice[0]!r} stands there twice")
+        if ALL_LINEAR in targets and len(targets) > 1:
+            errors.append(f"lora_targets: {ALL_LINEAR} names all layers; give it alone")
+        return errors
 
 
 @dataclass(frozen=True)
 class PromptConfig:
-    """What stands around the speech, per language; ``default`` serves all other languages."""
+    """What stands around the speech, per language; ``default`` serves all other languages.
+
+    A language may be named as :func:`espnet_otreg.data.languages.canonical_language` takes it.
+    """
 
     templates: dict[str, str] = field(default_factory=lambda: {"default": SPEECH})
     chat: bool = False  # the template becomes a user's message in the LLM's own chat template
@@ -102,7 +116,22 @@ class PromptConfig:
         ]
         if "default" not in self.templates:
             errors.append("templates.default: missing; it serves the languages that are not named")
+        names: dict[str, str] = {}
+        for name in self.templates:
+            try:
+                code = language_or_default(name)
+            except UserError as error:
+                errors.append(f"templates.{name}: {error}")
+                continue
+            if names.setdefault(code, name) != name:
+                errors.append(
+                    f"templates.{name}: the same language as templates.{names[code]}; remove one"
+                )
         return errors
+
+    def by_language(self) -> dict[str, str]:
+        """The templates by canonical language, and ``default``."""
+        return {language_or_default(name): text for name, text in self.templates.items()}
 
 
 @dataclass(frozen=True)
@@ -210,8 +239,10 @@ def _well_formed(values: Mapping[str, Any], errors: list[str]) -> dict[str, Any]
     }
     kept = dict(values)
     for key, (what, fits) in expected.items():
-        if kept.get(key) and not fits(kept[key]):
-            errors.append(f"{key}: expected {what}, found {kept.pop(key)!r}")
+        value = kept.get(key)
+        if value is not None and value != [] and not fits(value):
+            hint = text_hint(value)
+            errors.append(f"{key}: expected {what}, found {kept.pop(key)!r}{hint}")
     return kept
 
 

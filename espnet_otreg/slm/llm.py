@@ -9,30 +9,36 @@ import torch
 from torch import Tensor, nn
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.files import read_json
 from espnet_otreg.models_offline.directory import resolve_model
 from espnet_otreg.ot.costs import working_dtype
 from espnet_otreg.slm.config import LLMConfig
-from espnet_otreg.slm.prompt import find_anchor, load_tokenizer
+from espnet_otreg.slm.lora import add_lora, merge_lora
+from espnet_otreg.slm.pretrained import load_pretrained
+from espnet_otreg.slm.prompt import check_vocabulary, find_anchor, load_tokenizer
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "checkpoint": "auto"}
+# The names that a model which also sees has given to the weights of its text part.
+_TEXT_PART = {
+    r"^language_model\.lm_head\.": "lm_head.",
+    r"^(model\.)?language_model\.(model\.)?": "model.",
+}
+_PROBE = 8  # tokens, within the positions of any LLM
 _ROWS = 8192  # embedding rows at a time, so that a large vocabulary needs no second table
 
 
 def _load(config: LLMConfig) -> Any:
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging as transformers_logging
 
-    directory = resolve_model(config.model)
-    transformers_logging.disable_progress_bar()
-    try:
-        return AutoModelForCausalLM.from_pretrained(directory, dtype=_DTYPES[config.dtype])
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"no causal LLM could be loaded ({str(error).strip().splitlines()[0].rstrip('.')})",
-            config.model,
-            "give the directory of a model (tools/fetch_model.py makes one) or a hub name",
-        ) from error
+    settings = resolve_model(config.model) / "config.json"
+    kind = read_json(settings).get("model_type") if settings.is_file() else None
+    return load_pretrained(
+        AutoModelForCausalLM,
+        config.model,
+        "causal LLM",
+        key_mapping=_TEXT_PART if str(kind).endswith("_text") else None,
+        dtype=_DTYPES[config.dtype],
+    )
 
 
 class LLM(nn.Module):
@@ -49,10 +55,11 @@ class LLM(nn.Module):
         super().__init__()
         self.tokenizer = load_tokenizer(config.model)
         self.model = _load(config)
-        self.anchor_id = find_anchor(self.tokenizer, config)
+        self.anchor_id = find_anchor(self.tokenizer, config, self.vocabulary_size)
+        check_vocabulary(self.tokenizer, self.vocabulary_size, config.model)
         self.model.requires_grad_(False)
         if config.adapter == "lora":
-            self._add_lora(config)
+            add_lora(self.model, config)
         if config.activation_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
             # A frozen embedding layer needs no gradient in this variant, whatever Transformers
@@ -65,40 +72,28 @@ class LLM(nn.Module):
                 "name another token in llm_conf.anchor_token",
             )
 
-    def _add_lora(self, config: LLMConfig) -> None:
-        from peft import LoraConfig, inject_adapter_in_model
-
-        lora = LoraConfig(
-            r=config.lora_rank,
-            lora_alpha=config.lora_alpha,
-            lora_dropout=config.lora_dropout,
-            target_modules=list(config.lora_targets),
-        )
-        try:
-            # Not into the eyes of a model that also reads images, which would never learn.
-            inject_adapter_in_model(lora, self.model.get_decoder())
-        except ValueError as error:
-            raise UserError(
-                f"no layer of the LLM is named {' or '.join(config.lora_targets)}",
-                "llm_conf.lora_targets",
-                "name linear layers of this LLM",
-            ) from error
-        # Training peft's matrices in a low precision would lose small updates.
-        for name, parameter in self.model.named_parameters():
-            if "lora_" in name:
-                parameter.data = parameter.data.to(working_dtype(parameter))
-
     def merge_adapter(self) -> None:
         """Add LoRA's products to the LLM's weights, which makes inference faster.
 
-        Weights in a low precision stay apart: small updates would be rounded away.
-        """
-        from peft.tuners.tuners_utils import BaseTunerLayer
+        Logits of a few tokens are compared before and after. LoRA stays apart, with a word in the
+        log, if they differ, and without one where weights are in a low precision.
 
-        for module in self.model.modules():
-            if isinstance(module, BaseTunerLayer) and not module.merged:
-                if module.get_base_layer().weight.dtype == torch.float32:
-                    module.merge()
+        Raises:
+            UserError: if the LLM gives NaN.
+        """
+        training = self.training
+        self.eval()  # dropout would be a difference
+        merge_lora(self.model, self._probe)
+        self.train(training)
+
+    @torch.no_grad()
+    def _probe(self) -> Tensor:
+        """Logits of a few tokens from all over the vocabulary."""
+        device = self.model.get_input_embeddings().weight.device
+        ids = torch.linspace(0, self.vocabulary_size - 1, 2 * _PROBE, device=device).long()
+        mask = torch.ones(2, _PROBE, dtype=torch.long, device=device)
+        inputs = self.embed(ids.view(2, _PROBE))
+        return self.logits_at(inputs, mask, mask.cumsum(dim=1) - 1, mask.bool())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> LLM:
         """Move between devices, but keep every dtype: ESPnet's ``model.to(float32)`` must not
@@ -125,6 +120,26 @@ class LLM(nn.Module):
     def vocabulary_size(self) -> int:
         """Rows of the embedding table."""
         return int(self.model.get_input_embeddings().weight.shape[0])
+
+    @property
+    def max_positions(self) -> int | None:
+        """Positions that the LLM was made for; None if it does not count them.
+
+        Rotary positions go on behind the last one, but the LLM has never seen what is there. A
+        scaling (YaRN and others) that was set later than the declared number counts.
+        """
+        config = self.model.config.get_text_config()
+        declared = getattr(config, "max_position_embeddings", None)
+        if not isinstance(declared, int) or declared < 1 or getattr(config, "alibi", False):
+            return None
+        rotary = getattr(config, "rope_parameters", None) or {}
+        scalings = [rotary, *(value for value in rotary.values() if isinstance(value, dict))]
+        scaled = [
+            int(scaling["original_max_position_embeddings"] * scaling["factor"])
+            for scaling in scalings
+            if scaling.get("original_max_position_embeddings") and scaling.get("factor")
+        ]
+        return max([declared, *scaled])
 
     @torch.no_grad()
     def mean_embedding_norm(self) -> float:

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from espnet_otreg.errors import UserError
 from espnet_otreg.regularizers.base import AlignmentBatch
 from espnet_otreg.regularizers.combine import apply_regularizers
-from espnet_otreg.slm.assembly import LLMInput, assemble
+from espnet_otreg.slm.assembly import LLMInput, assemble, speech_room
 from espnet_otreg.slm.checkpoint import checked_state, saved_keys
 from espnet_otreg.slm.compression import compress
 from espnet_otreg.slm.config import SLMConfig
 from espnet_otreg.slm.embeddings import SpeechEmbeddings, mask_from_lengths
 from espnet_otreg.slm.llm import LLM
+from espnet_otreg.slm.llm_files import no_row
 from espnet_otreg.slm.projectors import Projector
 from espnet_otreg.slm.prompt import Prompt
 from espnet_otreg.slm.readout import TokenReadout
@@ -152,19 +153,24 @@ class SpokenLanguageModel(AbsESPnetModel):
         languages: Sequence[str],
         transcripts: Sequence[Sequence[int]] | None = None,
         padding_side: str = "right",
+        names: Sequence[str] = (),
     ) -> LLMInput:
         """LLM inputs with this model's prompt; see :func:`espnet_otreg.slm.assembly.assemble`."""
-        return assemble(self.llm, self.prompt, speech, languages, transcripts, padding_side)
+        return assemble(self.llm, self.prompt, speech, languages, transcripts, padding_side, names)
 
     def token_losses(
-        self, speech: SpeechEmbeddings, languages: Sequence[str], transcripts: list[list[int]]
+        self,
+        speech: SpeechEmbeddings,
+        languages: Sequence[str],
+        transcripts: list[list[int]],
+        names: Sequence[str] = (),
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Teacher-forced prediction of transcript + EOS.
+        """Teacher-forced prediction of transcript + EOS; ``names`` are for messages.
 
         Returns:
             (N, V) logits, (N,) targets, (N,) index of the utterance.
         """
-        batch = self.assemble(speech, languages, transcripts)
+        batch = self.assemble(speech, languages, transcripts, names=names)
         assert batch.predicts is not None and batch.targets is not None
         logits = self.llm.logits_at(
             batch.inputs_embeds, batch.attention_mask, batch.position_ids, batch.predicts
@@ -180,11 +186,25 @@ class SpokenLanguageModel(AbsESPnetModel):
         noise = torch.randn_like(speech.values) * scale * speech.mask[..., None]
         return SpeechEmbeddings(speech.values + noise, speech.mask, speech.frame_seconds)
 
+    def _others_speech(
+        self, speech: SpeechEmbeddings, languages: list[str], transcripts: list[list[int]]
+    ) -> SpeechEmbeddings:
+        """Each utterance with the speech of the one before it, as far as the LLM has room."""
+        values, mask = speech.values.roll(1, 0), speech.mask.roll(1, 0)
+        room = speech_room(self.llm, self.prompt, languages, transcripts)
+        if room is not None:
+            mask = mask & (mask.cumsum(dim=1) <= torch.tensor(room, device=mask.device)[:, None])
+        return SpeechEmbeddings(values, mask, speech.frame_seconds)
+
     def _cross_entropy(
-        self, embeddings: SpeechEmbeddings, languages: list[str], transcripts: list[list[int]]
+        self,
+        embeddings: SpeechEmbeddings,
+        languages: list[str],
+        transcripts: list[list[int]],
+        names: Sequence[str],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         compressed = self._noisy(self.compress(embeddings))
-        logits, targets, _ = self.token_losses(compressed, languages, transcripts)
+        logits, targets, _ = self.token_losses(compressed, languages, transcripts, names)
         smoothing = self.config.model_conf.label_smoothing if self.training else 0.0
         loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
         kept = compressed.mask.sum() / embeddings.mask.sum()
@@ -195,9 +215,7 @@ class SpokenLanguageModel(AbsESPnetModel):
         }
         if not self.training and len(languages) > 1:
             # Wrong speech, right prompt: a model that does not listen loses nothing by it.
-            wrong = SpeechEmbeddings(
-                compressed.values.roll(1, 0), compressed.mask.roll(1, 0), compressed.frame_seconds
-            )
+            wrong = self._others_speech(compressed, languages, transcripts)
             wrong_logits, _, _ = self.token_losses(wrong, languages, transcripts)
             statistics["ce_shuffled_speech"] = F.cross_entropy(wrong_logits, targets).detach()
         return loss, statistics
@@ -253,12 +271,15 @@ class SpokenLanguageModel(AbsESPnetModel):
         transcripts = [
             row[:length] for row, length in zip(text.tolist(), text_lengths.tolist(), strict=True)
         ]
+        self._check_tokens(transcripts, utt_id)
         frames = self._frames(speech, speech_lengths)
         embeddings = self._project(*frames)
         statistics: dict[str, Tensor] = {}
         total = torch.zeros((), device=speech.device)
         if self.config.model_conf.cross_entropy_weight:
-            cross_entropy, statistics = self._cross_entropy(embeddings, languages, transcripts)
+            cross_entropy, statistics = self._cross_entropy(
+                embeddings, languages, transcripts, utt_id
+            )
             total = total + self.config.model_conf.cross_entropy_weight * cross_entropy
         tokens = int(text_lengths.sum()) + len(transcripts)  # + EOS
         if self.config.regularizers:
@@ -286,6 +307,19 @@ class SpokenLanguageModel(AbsESPnetModel):
             (total, detached, weight), total.device
         )
         return gathered
+
+    def _check_tokens(self, transcripts: list[list[int]], utt_id: Sequence[str]) -> None:
+        """A special token that the LLM has no row for can still stand in a transcript."""
+        rows = self.llm.vocabulary_size
+        for number, ids in enumerate(transcripts):
+            if max(ids, default=0) >= rows:
+                token = str(self.llm.tokenizer.convert_ids_to_tokens(max(ids)))
+                name = utt_id[number] if utt_id else f"number {number}"
+                raise UserError(
+                    no_row(token, max(ids), rows),
+                    f"utterance {name}",
+                    "remove it from the transcript",
+                )
 
     def _check_finite(
         self, loss: Tensor, statistics: dict[str, Tensor], utt_id: Sequence[str]

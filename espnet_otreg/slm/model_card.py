@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from espnet_otreg.data.languages import describe_languages
+
 if TYPE_CHECKING:
     from espnet_otreg.slm.model import SpokenLanguageModel
     from espnet_otreg.slm.pack import PretrainedModel
@@ -37,7 +39,7 @@ or `python -m espnet_otreg.bin.slm_transcribe a.wav --model_dir DIR --language {
 
 ## Facts
 
-- Prompts for: {prompts}. Another language gets the prompt `default`.
+- Languages: {known}.
 - Text: normalised by `{normalizer}` (lower-case words without punctuation).
 - Joint decoding: weight of the LLM {weight:g}, of its prior {prior_weight:g}; length bonus
   {length_bonus:g} per token.
@@ -59,8 +61,8 @@ def model_card(
         decoding: content of ``decode.json``.
         libraries: name -> version.
     """
-    templates = model.config.prompt_conf.templates
-    languages = sorted(set(templates) - {"default"})
+    trained = model.prompt.trained
+    languages = sorted(trained.languages) if trained is not None else []
     listed = "".join(["language:\n", *(f"- {name}\n" for name in languages)]) if languages else ""
     rows = [
         f"| {part.role} | {part.name} | {part.origin} | {part.licence} | `{part.sha256}` | "
@@ -74,7 +76,7 @@ def model_card(
         trained=sum(value.numel() for value in model.state_dict().values()),
         rows="\n".join(rows),
         example=languages[0] if languages else "en",
-        prompts=", ".join(sorted(templates)),
+        known=describe_languages(languages) or "trained without naming any",
         normalizer=decoding["normalizer"],
         weight=decoding["weight"],
         length_bonus=decoding["length_bonus"],

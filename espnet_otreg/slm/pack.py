@@ -24,6 +24,7 @@ from espnet_otreg.slm.config import SECTIONS
 from espnet_otreg.slm.model_card import model_card
 from espnet_otreg.slm.model_dir import CONFIG, HERE, MODELS, PROMPT, read_model_values
 from espnet_otreg.slm.speech_encoder import FEATURES, feature_record
+from espnet_otreg.slm.trained_languages import RECORD
 
 SMALL = 200_000_000  # bytes of a local model up to which it is copied without being asked
 # The parts of a training's configuration that make the model; regularizers add nothing to it.
@@ -161,7 +162,9 @@ def pack_model(
             kept = ("encoder_sha256", "frame_seconds", "dim", "sample_rate", "trailing_silence")
             record = {key: features[key] for key in (*kept, "dtype")}
             write_json(fresh / FEATURES, {**record, "encoder": encoder.reference})
-        write_json(fresh / PROMPT, asdict(model.prompt))
+        write_json(fresh / PROMPT, model.prompt.as_json())
+        if (model_dir / RECORD).is_file():
+            shutil.copyfile(model_dir / RECORD, fresh / RECORD)
         write_json(fresh / MODELS, {part.name: _as_json(part) for part in models})
         decoding = {**asdict(weights or JointWeights()), "normalizer": normalizer_version()}
         write_json(fresh / DECODE_FILE, {**decoding, "tuned": weights is not None})

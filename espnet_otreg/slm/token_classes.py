@@ -10,6 +10,7 @@ from typing import Any
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import sha256_file
 from espnet_otreg.slm.config import LLMConfig
+from espnet_otreg.slm.llm_files import declared_rows, no_row
 from espnet_otreg.slm.prompt import encode_transcript, find_anchor, load_tokenizer
 
 
@@ -35,10 +36,17 @@ def count_token_classes(
     counts: collections.Counter[int] = collections.Counter()
     for transcript in transcripts:
         counts.update(encode_transcript(tokenizer, transcript))
+    rows = declared_rows(llm)
+    if rows is not None and counts and max(counts) >= rows:
+        token = str(tokenizer.convert_ids_to_tokens(max(counts)))
+        raise UserError(
+            no_row(token, max(counts), rows), "--text", "remove it from the transcripts"
+        )
+    config = LLMConfig(llm, anchor_token=anchor_token)
     file = Path(llm) / "tokenizer.json"
     return {
         "token_ids": sorted(counts),
         "counts": [counts[identity] for identity in sorted(counts)],
-        "anchor_token_id": find_anchor(tokenizer, LLMConfig(llm, anchor_token=anchor_token)),
+        "anchor_token_id": find_anchor(tokenizer, config, rows),
         "tokenizer": {"path": llm, "sha256": sha256_file(file) if file.is_file() else None},
     }

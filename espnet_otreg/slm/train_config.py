@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from espnet_otreg.config import did_you_mean
-from espnet_otreg.errors import ConfigErrors
+from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.files import parse_yaml, read_yaml
 from espnet_otreg.slm.config import SECTIONS, parse_slm_config
 from espnet_otreg.slm.espnet_classes import espnet_option_names
-from espnet_otreg.slm.espnet_options import option_errors
+from espnet_otreg.slm.espnet_options import NOTHING, option_errors
+from espnet_otreg.slm.espnet_signatures import espnet_options
+from espnet_otreg.slm.llm_files import anchor_errors
 from espnet_otreg.slm.train_data import (
     checkpoint_errors,
     feature_errors,
@@ -23,17 +25,40 @@ from espnet_otreg.slm.train_data import (
 _OWN = {"encoder", "frontend", "specaug", "normalize", "projector"}
 OWN_OPTIONS = frozenset(
     {*_OWN, *(f"{name}_conf" for name in _OWN), *SECTIONS, "regularizers", "train", "freeze"}
-    | {"sanity"}
+    | {"overwrite", "sanity"}
 )
-_SECTION_OPTIONS = tuple(name for name in sorted(OWN_OPTIONS) if name.endswith("_conf"))
+_SECTION_OPTIONS = (
+    *(name for name in sorted(OWN_OPTIONS) if name.endswith("_conf")),
+    "optim_conf",
+    "scheduler_conf",
+)
+_READ_ELSEWHERE = frozenset(
+    {"config", "init_param", "regularizers", *_OWN, *_SECTION_OPTIONS}
+    | {f"{kind}_{name}" for kind in ("train", "valid")
+       for name in ("data_path_and_name_and_type", "shape_file")}
+)  # fmt: skip
+_NAMES = (*sorted(_OWN), "optim", "scheduler", "batch_type", "valid_batch_type", "output_dir")
+_CHECKED = {"int", "int_or_none", "float", "str2bool"}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message, "command line", "--help_all shows all options")
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options that can be checked here; ESPnet parses all of them again."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = _Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     for name in _SECTION_OPTIONS:
         parser.add_argument(f"--{name}", action="append", default=[])
+    for name, option in espnet_options().items():
+        if option.kind in _CHECKED or option.choices:
+            several = "+" if name == "keep_nbest_models" else None
+            action = "append" if option.several and not several else "store"
+            parser.add_argument(f"--{name}", nargs=several, action=action)
+    for name in (*_NAMES, "overwrite", "sanity", "regularizers"):
+        parser.add_argument(f"--{name}")
     for kind in ("train", "valid"):
         parser.add_argument(f"--{kind}_data_path_and_name_and_type", action="append", default=[])
         parser.add_argument(f"--{kind}_shape_file", action="append", default=[])
@@ -41,10 +66,35 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_known_args(arguments)[0]
 
 
+def _with_word(section: str, values: Mapping[str, Any], word: str) -> dict[str, Any]:
+    """A section after one word of the command line: ``a=1``, ``a.b=1`` or ``{a: 1}``.
+
+    Raises:
+        UserError: if it is none of them.
+    """
+    name, equals, text = word.partition("=")
+    if not equals:
+        given = parse_yaml(word, f"--{section}")
+        if not isinstance(given, Mapping):
+            raise UserError(f"expected KEY=VALUE, found {word!r}", f"--{section}", "correct it")
+        return {**values, **given}
+    value = parse_yaml(text, f"--{section} {name}") if text.strip() else text
+    first, _, rest = name.partition(".")
+    if rest:
+        value = _with_word(section, _section(values, first), f"{rest}={text}")
+    return {**values, first: value}
+
+
 def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """A section, empty if it is none; :func:`parse_slm_config` says what it should be."""
     section = values.get(name)
     return section if isinstance(section, Mapping) else {}
+
+
+def _listed(values: Mapping[str, Any], name: str) -> list[Any]:
+    """A list, empty if it is none, which is told elsewhere."""
+    value = values.get(name)
+    return list(value) if isinstance(value, (list, tuple)) else []
 
 
 def _data_errors(given: argparse.Namespace, values: Mapping[str, Any]) -> list[str]:
@@ -99,9 +149,12 @@ def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
     values = read_yaml(given.config) if given.config else {}
     for section in _SECTION_OPTIONS:
         for word in getattr(given, section):
-            key, _, text = word.partition("=")
-            value = parse_yaml(text, f"--{section} {key}")
-            values[section] = {**_section(values, section), key: value}
+            values[section] = _with_word(section, _section(values, section), word)
+    for name in _OWN:
+        if getattr(given, name) is not None:
+            values[name] = None if getattr(given, name).lower() in NOTHING else getattr(given, name)
+    if given.regularizers is not None:
+        values["regularizers"] = parse_yaml(given.regularizers, "--regularizers")
     known = OWN_OPTIONS | espnet_option_names()
     named = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
     errors = [
@@ -114,11 +167,18 @@ def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
         parse_slm_config(values)
     except ConfigErrors as found:
         errors += found.errors
-    errors += option_errors(values)
+    shapes = [*_listed(values, "train_shape_file"), *given.train_shape_file]
+    scalars = {k: v for k, v in vars(given).items() if v is not None and k not in _READ_ELSEWHERE}
+    if given.fold_length:  # is added to what the file says
+        scalars["fold_length"] = [*_listed(values, "fold_length"), *given.fold_length]
+    errors += option_errors({**values, **scalars, "train_shape_file": shapes if data else None})
+    if data and not (given.output_dir or values.get("output_dir")):
+        errors.append("--output_dir: missing; name the directory that the training goes to")
     for section in ("llm_conf", "encoder_conf"):
         model = _section(values, section).get("model")
         if _is_missing(model):
             errors.append(f"{section}.model: no such directory: {model}")
+    errors += anchor_errors(_section(values, "llm_conf"))
     if _section(values, "prompt_conf").get("chat") and _has_no_chat_template(values):
         errors.append("prompt_conf.chat: the LLM has no chat template; set it to false")
     classes = _section(values, "readout_conf").get("classes")

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from espnet_otreg.data.ark import read_description
 from espnet_otreg.data.kaldi_dir import Row, scan_table
-from espnet_otreg.data.languages import ISO_639_1
+from espnet_otreg.data.languages import (
+    DEFAULT,
+    canonical_language,
+    describe_languages,
+    read_languages,
+)
+from espnet_otreg.data.segments import SEGMENTS, channel_errors, scan_segments
+from espnet_otreg.errors import UserError
 
 _SHOWN = 3  # faults of one kind; the rest is counted
 
@@ -59,6 +68,27 @@ def table_files(path: Path) -> list[Path]:
     return sorted(path.glob("split.*")) if (path / "num_splits").is_file() else []
 
 
+def _mark_faults(file: Path) -> list[str]:
+    """A byte order mark, which ESPnet would read as a part of the first id."""
+    with open(file, "rb") as content:
+        if content.read(3) != codecs.BOM_UTF8:
+            return []
+    return [
+        f"{file}: begins with a byte order mark, which ESPnet takes for a part of the first id; "
+        f"remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' {file}"
+    ]
+
+
+def _segment_keys(source: Source, rows: Sequence[Row], errors: list[str]) -> set[str] | None:
+    """The utterances of the ``segments`` beside a table of recordings; None if there is none."""
+    path = source.path.with_name(SEGMENTS)
+    if source.kind != "sound" or not (source.path.is_file() and path.is_file()):
+        return None
+    _, faults = scan_segments(path, {row.key for row in rows})
+    errors += _limited(faults + channel_errors(path.parent))
+    return {row.key for row in scan_table(path)[0]}
+
+
 def _value_faults(source: Source, rows: Sequence[Row]) -> Iterator[str]:
     """What is wrong with the values of one table."""
     places: dict[str, bool] = {}
@@ -73,8 +103,11 @@ def _value_faults(source: Source, rows: Sequence[Row]) -> Iterator[str]:
                 yield f"{where}: there is no file {place or row.value!r}"
         elif source.name == "text" and not row.value:
             yield f"{where}: the transcript is empty"
-        elif source.name == "language" and row.value not in ISO_639_1:
-            yield f"{where}: unknown language {row.value!r}, give an ISO-639-1 code"
+        elif source.name == "language":
+            try:
+                canonical_language(row.value)
+            except UserError as error:
+                yield f"{where}: {error}"
 
 
 def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> list[str]:
@@ -102,9 +135,12 @@ def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> l
         for file in files:
             rows, faults = scan_table(file)
             part = replace(source, path=file)
-            errors += _limited(faults) + _limited(list(_value_faults(part, rows)))
-            keys.update(row.key for row in rows)
-        tables.append((source.path, keys))
+            errors += _mark_faults(file) + _limited(faults)
+            errors += _limited(list(_value_faults(part, rows)))
+            segments = _segment_keys(source, rows, errors)
+            keys.update({row.key for row in rows} if segments is None else segments)
+        is_cut = segments is not None
+        tables.append((source.path.with_name(SEGMENTS) if is_cut else source.path, keys))
     for path, keys in tables[1:]:
         first, all_keys = tables[0]
         odd = sorted(keys ^ all_keys)
@@ -116,7 +152,11 @@ def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> l
         elif tables:
             listed = {row.key for file in files for row in scan_table(file)[0]}
             odd = sorted(listed - tables[0][1])
+            errors += [fault for file in files for fault in _mark_faults(file)]
             errors += _limited([f"{shape}: '{key}' is not in {tables[0][0]}" for key in odd])
+            if odd and shape.with_name(SEGMENTS) in [path for path, _ in tables]:
+                cut = shape.with_name(SEGMENTS)
+                errors.append(f"{shape} lists recordings; give {cut} as --{kind}_shape_file")
     return errors
 
 
@@ -136,6 +176,51 @@ def feature_errors(sets: Sequence[Sequence[Source]]) -> list[str]:
     if len(set(found.values())) > 1:
         errors.append(f"{' and '.join(map(str, found))} were made by different encoders")
     return errors
+
+
+def count_languages(sources: Sequence[Source]) -> tuple[dict[str, int], int]:
+    """Utterances of each canonical language; behind them how many there are if none is named.
+
+    Args:
+        sources: of one set; the languages are those of ``utt2lang,language,text``.
+
+    Raises:
+        UserError: if a table is malformed or names what is no language.
+    """
+    tables = {source.name: table_files(source.path) for source in sources}
+    if "language" in tables:
+        counts = Counter(
+            language for file in tables["language"] for language in read_languages(file).values()
+        )
+        return dict(counts), 0
+    return {}, sum(len(scan_table(file)[0]) for file in tables.get("text", ()))
+
+
+def default_prompt_notes(
+    train: Mapping[str, int], valid: Mapping[str, int], templates: Collection[str]
+) -> list[str]:
+    """What the log of a training says about languages without a prompt of their own.
+
+    Args:
+        train: utterances of each language in the training set; empty if no language is named.
+        valid: the same for the validation set.
+        templates: the languages that have a template, and ``default``.
+
+    >>> default_prompt_notes({"en": 9, "de": 2}, {"fr": 1}, ["default", "en"])
+    ["the prompt 'default' is trained for German (de)", 'validated but not trained: French (fr)']
+    >>> default_prompt_notes({}, {}, ["default", "en"])
+    ["no language is named: only the prompt 'default' is trained, not that for English (en)"]
+    """
+    named = set(templates) - {DEFAULT}
+    if not train:
+        unused = f", not that for {describe_languages(named)}" if named else ""
+        return [f"no language is named: only the prompt 'default' is trained{unused}"]
+    notes = []
+    if unnamed := train.keys() - named:
+        notes.append(f"the prompt 'default' is trained for {describe_languages(unnamed)}")
+    if untrained := valid.keys() - train.keys():
+        notes.append(f"validated but not trained: {describe_languages(untrained)}")
+    return notes
 
 
 def checkpoint_errors(values: Sequence[str]) -> list[str]:

@@ -13,23 +13,29 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
-from transformers.utils import logging as transformers_logging
 
 from espnet_otreg.errors import UserError
 from espnet_otreg.models_offline.directory import model_directory
 from espnet_otreg.slm.config import WAV2VEC2_TYPES
+from espnet_otreg.slm.pretrained import load_pretrained, reading
 
 SAMPLE_RATE = 16000
 _HOP = 160  # of w2v-BERT's filter bank
+# Of pretraining and of models for a task: heads, quantisers, and the embedding of masked frames.
+_UNUSED = (
+    r"masked_spec_embed$",
+    r"^(lm_head|quantizer|project_hid|project_q|projector|classifier|layer_weights|tdnn|objective)\b",
+    r"^feature_extractor\.(weight|bias)$",
+)
 _SHORTEST = 720  # samples that give at least one frame of 20 ms, and two of 10 ms to normalise
 
 
 def _load(model: str) -> tuple[Any, Any]:  # transformers types its modules loosely
     """Feature extractor and encoder of a local directory or a hub name, in fp32."""
+    from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+
     directory = model_directory(model)
-    transformers_logging.disable_progress_bar()
-    try:
+    with reading("speech encoder", model):
         config = AutoConfig.from_pretrained(directory)
         if config.model_type not in WAV2VEC2_TYPES:
             raise UserError(
@@ -46,14 +52,9 @@ def _load(model: str) -> tuple[Any, Any]:  # transformers types its modules loos
             )
         config.update({"apply_spec_augment": False, "layerdrop": 0.0})
         extractor = AutoFeatureExtractor.from_pretrained(directory)
-        return extractor, AutoModel.from_pretrained(directory, config=config, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise UserError(
-            f"no speech encoder could be loaded ({reason})",
-            model,
-            "give the directory of a model or a hub name",
-        ) from error
+    return extractor, load_pretrained(
+        AutoModel, model, "speech encoder", unused=_UNUSED, config=config, dtype=torch.float32
+    )
 
 
 class Wav2Vec2Encoder(nn.Module):

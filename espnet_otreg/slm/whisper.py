@@ -12,16 +12,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import WhisperFeatureExtractor, WhisperModel
-from transformers.utils import logging as transformers_logging
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.models_offline.directory import resolve_model
+from espnet_otreg.slm.pretrained import load_pretrained
 
 SAMPLE_RATE = 16000
 _FFT_SIZE = 400
 _HOP = 160
 _DYNAMIC_RANGE = 8.0  # in log10: what lies further below the utterance's maximum is clamped
+# What a published file may hold beside the encoder.
+_BESIDE_ENCODER = (r"^(model\.)?decoder\.", r"^(proj_out|projector|classifier|layer_weights)\b")
 
 
 class LogMel(nn.Module):
@@ -36,6 +36,8 @@ class LogMel(nn.Module):
 
     def __init__(self, mel_bins: int) -> None:
         super().__init__()
+        from transformers import WhisperFeatureExtractor
+
         filters = WhisperFeatureExtractor(feature_size=mel_bins).mel_filters
         self.register_buffer("filters", torch.tensor(filters.T).float(), persistent=False)
         self.register_buffer("window", torch.hann_window(_FFT_SIZE), persistent=False)
@@ -58,19 +60,20 @@ class LogMel(nn.Module):
 
 
 def _load_encoder(model: str) -> Any:  # transformers types its modules loosely
-    """The encoder of a local directory or a hub name, in fp32."""
-    directory = resolve_model(model)
-    transformers_logging.disable_progress_bar()
-    try:
-        whole = WhisperModel.from_pretrained(directory, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise UserError(
-            f"no Whisper model could be loaded ({reason})",
-            model,
-            "make one with tools/fetch_model.py whisper-base",
-        ) from error
-    return whole.get_encoder()
+    """The encoder of a local directory or a hub name, in fp32.
+
+    The files may hold the whole model, the encoder alone, or an encoder with a classifier.
+    """
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder as Encoder
+
+    return load_pretrained(
+        Encoder,
+        model,
+        "Whisper model",
+        unused=_BESIDE_ENCODER,
+        key_mapping={r"^(model\.)?encoder\.": ""},
+        dtype=torch.float32,
+    )
 
 
 class WhisperEncoder(nn.Module):

@@ -12,11 +12,14 @@ import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 from transformers.utils import logging as transformers_logging
 
-from espnet_otreg.data.kaldi_dir import read_table, write_table
+from espnet_otreg.data.audio.recording import Recording, read_recordings
+from espnet_otreg.data.kaldi_dir import write_table
+from espnet_otreg.data.languages import canonical_language, read_languages, same_language
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import lock_directory, read_json, write_json
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.progress import Progress
+from espnet_otreg.slm.pretrained import load_pretrained, reading
 from espnet_otreg.slm.waveform import SAMPLE_RATE, read_waveform
 
 _MAX_NEW_TOKENS = 224  # half of the decoder's window, as in Whisper's own transcription
@@ -31,29 +34,38 @@ class ZeroShotWhisper:
     """
 
     def __init__(self, directory: str | Path, device: str = "cpu") -> None:
-        transformers_logging.disable_progress_bar()
         transformers_logging.set_verbosity_error()  # generate() warns about its own defaults
         # Any: transformers types its modules loosely.
-        self.model: Any = WhisperForConditionalGeneration.from_pretrained(
-            directory, dtype=torch.float32
+        self.model: Any = load_pretrained(
+            WhisperForConditionalGeneration, directory, "Whisper model", dtype=torch.float32
         )
-        self.model.eval().to(device)
-        self.tokenizer = WhisperTokenizer.from_pretrained(directory)
-        self.extractor = WhisperFeatureExtractor.from_pretrained(directory)
+        self.model.to(device)
+        with reading("Whisper tokenizer", directory):
+            self.tokenizer = WhisperTokenizer.from_pretrained(directory)
+            self.extractor = WhisperFeatureExtractor.from_pretrained(directory)
 
-    def languages(self) -> set[str]:
-        """The codes that the model knows."""
-        return {token.strip("<|>") for token in self.model.generation_config.lang_to_id}
+    def languages(self) -> dict[str, str]:
+        """The canonical languages that the model knows, with its own codes for them."""
+        codes = (token.strip("<|>") for token in self.model.generation_config.lang_to_id)
+        return {canonical_language(code): code for code in codes}
 
     @torch.inference_mode()
     def transcribe(self, waveforms: Sequence[Any], language: str) -> list[str]:
-        """Greedy transcripts of waveforms (N,) at 16 kHz, each filled up to 30 s."""
+        """Greedy transcripts of waveforms (N,) at 16 kHz, each filled up to 30 s.
+
+        Raises:
+            UserError: if the model does not know the language.
+        """
+        known = self.languages()
+        own = same_language(canonical_language(language), known)
+        if own is None:
+            raise UserError(f"Whisper does not know the language '{language}'")
         features = self.extractor(
             list(waveforms), sampling_rate=SAMPLE_RATE, return_tensors="pt"
         ).input_features
         tokens = self.model.generate(
             features.to(self.model.device),
-            language=language,
+            language=known[own],
             task="transcribe",
             do_sample=False,
             num_beams=1,
@@ -64,17 +76,19 @@ class ZeroShotWhisper:
 
 def _chunks(data: Path, size: int) -> list[tuple[str, list[str]]]:
     """(language, utterances) of equal language and similar length, ``size`` at most."""
-    languages = read_table(data / "utt2lang")
-    waves = read_table(data / "wav.scp")
+    languages = read_languages(data / "utt2lang")
+    waves = read_recordings(data / "wav.scp")
     if languages.keys() != waves.keys():
         odd = min(languages.keys() ^ waves.keys())
         raise UserError(f"'{odd}' is in only one of wav.scp and utt2lang", str(data))
     chunks = []
     for language in sorted(set(languages.values())):
-        keys = [key for key in waves if languages[key] == language and Path(waves[key]).is_file()]
-        keys.sort(key=lambda key: (Path(waves[key]).stat().st_size, key))
+        keys = [
+            key for key in waves if languages[key] == language and Path(waves[key].path).is_file()
+        ]
+        keys.sort(key=lambda key: (waves[key].bytes(), key))
         chunks += [(language, keys[n : n + size]) for n in range(0, len(keys), size)]
-    missing = [key for key in waves if not Path(waves[key]).is_file()]
+    missing = [key for key in waves if not Path(waves[key].path).is_file()]
     if missing:
         raise UserError("the audio file is missing", f"utterance {missing[0]}")
     return chunks
@@ -96,20 +110,21 @@ def decode_baseline(
         UserError: for defective recordings and for languages that the model does not know.
     """
     start = time.monotonic()
-    waves = read_table(Path(data) / "wav.scp")
+    waves = read_recordings(Path(data) / "wav.scp")
     chunks = _chunks(Path(data), batch_size)
     directory = model_directory(model)
     digest = weights_sha256(directory)
     whisper = ZeroShotWhisper(directory, device)
-    unknown = sorted({language for language, _ in chunks} - whisper.languages())
-    if unknown:
-        raise UserError(f"Whisper does not know the language '{unknown[0]}'", f"{data}/utt2lang")
+    known = whisper.languages()
+    for language, _ in chunks:
+        if same_language(language, known) is None:
+            raise UserError(f"Whisper does not know the language '{language}'", f"{data}/utt2lang")
     hypotheses: dict[str, str] = {}
     progress = Progress("whisper", len(waves), "utterances")
     with lock_directory(output):
         parts = []
         for language, keys in chunks:
-            about = repr((digest, language, [(key, waves[key]) for key in keys]))
+            about = repr((digest, language, [(key, str(waves[key])) for key in keys]))
             name = hashlib.sha256(about.encode()).hexdigest()[:16]
             parts.append(Path(output) / "parts" / f"{name}.json")
             if not parts[-1].is_file():
@@ -125,7 +140,7 @@ def decode_baseline(
     print(f"{output}/text: {len(hypotheses)} utterances in {time.monotonic() - start:.0f} s")
 
 
-def _read(path: str, utterance: str) -> Any:
+def _read(path: Recording, utterance: str) -> Any:
     waveform = read_waveform(path, utterance)
     if len(waveform) > 30 * SAMPLE_RATE:
         raise UserError(

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import torch
 from espnet2.train.reporter import SubReporter
 
-from espnet_otreg.errors import Stopped, UserError
+from espnet_otreg.errors import Interrupted, Stopped, UserError
 from espnet_otreg.files import atomic_write
 from espnet_otreg.slm.checkpoint import load_checkpoint
 from espnet_otreg.tasks.interruption import (
@@ -37,6 +37,7 @@ class StoppableEpoch:
         parts: optimisers, schedulers and the scaler, in a fixed order; None where there is none.
         reporter: of this epoch's training.
         accumulate: batches of one step.
+        again: how to go on after a stop, for the user.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class StoppableEpoch:
         parts: Sequence[Any],
         reporter: SubReporter,
         accumulate: int,
+        again: str,
     ) -> None:
         self.request = request
         self.path = directory / INTERRUPTED
@@ -54,6 +56,7 @@ class StoppableEpoch:
         self.parts = parts
         self.reporter = reporter
         self.accumulate = accumulate
+        self.again = again
         self._done = 0  # batches
         self._random_at_end: dict[str, Any] | None = None
 
@@ -97,9 +100,9 @@ class StoppableEpoch:
     def _stop_if_asked(self) -> None:
         received = self.request.agreed()
         if received:
-            self._stop(signal.Signals(received).name)
+            self._stop(signal.Signals(received))
 
-    def _stop(self, reason: str) -> NoReturn:
+    def _stop(self, received: signal.Signals) -> NoReturn:
         own = {
             "random": self._random_at_end or random_state(),
             "statistics": plain_statistics(self.reporter),
@@ -119,10 +122,12 @@ class StoppableEpoch:
                 )
         if torch.distributed.is_initialized():
             torch.distributed.barrier()  # who leaves first takes the connection away
-        raise Stopped(
-            f"stopped by {reason} after batch {self._done} of epoch {self.reporter.get_epoch()}",
+        stopped = Interrupted if received == signal.SIGINT else Stopped
+        raise stopped(
+            f"stopped by {received.name} after batch {self._done} of epoch "
+            f"{self.reporter.get_epoch()}",
             str(self.path),
-            "run the same command again to go on from there",
+            self.again,
         )
 
     def _saved(self) -> dict[str, Any] | None:

@@ -1,9 +1,10 @@
 """Stop a training between two steps when a signal asks for it, and go on exactly from there.
 
 Slurm sends SIGTERM to a job that is cancelled or preempted and kills it half a minute later;
-SIGUSR1 is what ``sbatch --signal`` is asked to send some time before the limit. An epoch can take
-longer than that and a step does not, so the state between two steps is saved, with the position in
-the epoch and the state of every random number generator: nothing is lost and nothing changes.
+SIGUSR1 is what ``sbatch --signal`` is asked to send some time before the limit; SIGINT is Ctrl-C.
+An epoch can take longer than that and a step does not, so the state between two steps is saved,
+with the position in the epoch and the state of every random number generator: nothing is lost and
+nothing changes.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import numpy as np
 import torch
 from espnet2.train.reporter import SubReporter, to_reported_value
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+_AT_ONCE = b"error: interrupted; run the same command again to go on\n"
 
 
 class StopRequest:
-    """Remembers a signal of :data:`SIGNALS` instead of dying of it."""
+    """Remembers a signal of :data:`SIGNALS` instead of dying of it, but for a second Ctrl-C."""
 
     def __init__(self) -> None:
         self._received = 0
@@ -41,6 +43,10 @@ class StopRequest:
                 signal.signal(number, handler)
 
     def _remember(self, number: int, _: object) -> None:
+        # The terminal sends Ctrl-C to all processes, and the first one passes it on: of what it
+        # has started, it alone can tell a second one.
+        if number == self._received == signal.SIGINT and multiprocessing.parent_process() is None:
+            end_at_once()
         self._received = number
 
     def agreed(self) -> int:
@@ -53,21 +59,36 @@ class StopRequest:
         return int(answer)
 
 
+def end_at_once() -> None:
+    """Die of SIGINT without saving anything; what is on the disk is good to go on from."""
+    os.write(2, _AT_ONCE)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGINT)
+
+
 @contextlib.contextmanager
 def passed_on() -> Iterator[None]:
     """Pass :data:`SIGNALS` on to the processes that the block has started, which end by themselves.
 
     With several GPUs ESPnet starts one process for each, and the first one only waits for them.
-    Were it to die, the batch system would kill the others before they have saved anything.
+    Were it to die, the batch system would kill the others before they have saved anything. After a
+    second Ctrl-C all of them are killed.
     """
+    interrupted = False
 
     def pass_on(number: int, _: object) -> None:
-        children = multiprocessing.active_children()
+        nonlocal interrupted
+        again = interrupted and number == signal.SIGINT
+        interrupted = interrupted or number == signal.SIGINT
+        # Readers of data are daemons; they end with the process that has started them.
+        children = [child for child in multiprocessing.active_children() if not child.daemon]
         for child in children:
             if child.pid is not None:
-                os.kill(child.pid, number)
+                os.kill(child.pid, signal.SIGKILL if again else number)
+        if again:
+            end_at_once()
         if not children:  # nothing to wait for: the signal means what it meant before
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, before[signal.Signals(number)])
             signal.raise_signal(number)
 
     before = {number: signal.signal(number, pass_on) for number in SIGNALS}

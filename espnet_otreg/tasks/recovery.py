@@ -14,7 +14,7 @@ import torch
 from espnet2.train.reporter import Reporter
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import atomic_write
+from espnet_otreg.files import atomic_write, flush_directory
 from espnet_otreg.slm.checkpoint import load_checkpoint
 
 CHECKPOINT = "checkpoint.pth"
@@ -25,6 +25,15 @@ def keep_previous(directory: Path) -> None:
     """Copy the last checkpoint, because ESPnet writes the next one over it."""
     if (directory / CHECKPOINT).is_file():
         _copy_whole(directory / CHECKPOINT, directory / PREVIOUS)
+
+
+def flush(directory: Path) -> None:
+    """Have the disk hold all checkpoints and models, which ESPnet leaves to the system's cache."""
+    for path in directory.glob("*.pth"):
+        if path.is_file() and not path.is_symlink():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+    flush_directory(directory)
 
 
 def repair(directory: Path, criteria: Sequence[Sequence[str]]) -> int:
@@ -46,6 +55,8 @@ def repair(directory: Path, criteria: Sequence[Sequence[str]]) -> int:
     Raises:
         UserError: if both copies are damaged, or the model of an epoch that neither holds.
     """
+    for path in directory.glob(".*.tmp"):  # cut off by a kill
+        path.unlink()
     current, copy = directory / CHECKPOINT, directory / PREVIOUS
     content, previous = _read(current), _read(copy)
     if content is None:
@@ -59,7 +70,7 @@ def repair(directory: Path, criteria: Sequence[Sequence[str]]) -> int:
         _copy_whole(copy, current)
     epoch = _epoch_of(content)
     _restore_model(directory, content)
-    for path in _models(directory):
+    for path in models(directory):
         _check_model(path, epoch, previous)
     _set_links(directory, content["reporter"], criteria)
     return epoch
@@ -80,7 +91,12 @@ def _epoch_of(content: Mapping[str, Any]) -> int:
     return int(content["reporter"]["epoch"])
 
 
-def _models(directory: Path) -> list[Path]:
+def models(directory: Path) -> list[Path]:
+    """The models of single epochs.
+
+    >>> models(Path("exp/none"))
+    []
+    """
     return [p for p in directory.glob("*epoch.pth") if re.fullmatch(r"\d+epoch", p.stem)]
 
 
@@ -92,7 +108,7 @@ def _copy_whole(source: Path, target: Path) -> None:
 def _begin_anew(directory: Path) -> int:
     """The first checkpoint was cut off, unless there is something to lose."""
     if (directory / CHECKPOINT).exists():
-        if (directory / PREVIOUS).exists() or _models(directory):
+        if (directory / PREVIOUS).exists() or models(directory):
             raise UserError("both checkpoints are damaged", str(directory), "train anew")
         logging.warning("%s: the first epoch begins anew", directory / CHECKPOINT)
         (directory / CHECKPOINT).unlink()

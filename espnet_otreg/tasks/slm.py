@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.tasks.abs_task import AbsTask, optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.dataset import DATA_TYPES
+from espnet2.train.distributed_utils import get_world_size
 from espnet2.train.trainer import Trainer
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool, str_or_none
@@ -21,7 +24,7 @@ from torch.multiprocessing import ProcessExitedException
 
 from espnet_otreg.data.ark import FeatureTable, read_description
 from espnet_otreg.errors import UserError, run_main
-from espnet_otreg.files import parse_yaml
+from espnet_otreg.files import parse_yaml, read_json
 from espnet_otreg.regularizers import parse_regularizers
 from espnet_otreg.slm.build import build_model
 from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
@@ -30,9 +33,19 @@ from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.tasks.deepspeed import check_deepspeed
 from espnet_otreg.tasks.failures import told_in_a_sentence
 from espnet_otreg.tasks.interruption import passed_on
+from espnet_otreg.tasks.languages import print_languages, record_languages
 from espnet_otreg.tasks.preprocessor import SLMPreprocessor
+from espnet_otreg.tasks.same_config import content_of_inputs
 from espnet_otreg.tasks.summary import describe
 from espnet_otreg.tasks.trainer import SLMTrainer
+from espnet_otreg.tasks.training_dir import (
+    FINISHED,
+    Start,
+    config_held_back,
+    plan_start,
+    require_no_training,
+)
+from espnet_otreg.tasks.trial import batches_told, try_optimiser
 
 # ESPnet's own reader runs commands and unpickles what an archive holds.
 DATA_TYPES["kaldi_ark"] = {**DATA_TYPES["kaldi_ark"], "func": FeatureTable, "kwargs": []}
@@ -60,6 +73,15 @@ def features_of(args: argparse.Namespace) -> dict[str, Any]:
     )
 
 
+def _refuse(message: str) -> NoReturn:
+    raise UserError(message, "command line", "--help_all shows all options")
+
+
+def _note_features(args: argparse.Namespace) -> None:
+    if args.encoder == "precomputed" and "input_size" not in args.encoder_conf:
+        args.encoder_conf = {**args.encoder_conf, **features_of(args)}
+
+
 class SLMTask(AbsTask):
     """Training of a spoken language model: speech encoder -> projector -> causal LLM."""
 
@@ -68,7 +90,9 @@ class SLMTask(AbsTask):
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """The options of this task, beside ESPnet's own."""
+        """The options of this task, beside ESPnet's own; ``--resume`` is true if not given."""
+        parser.set_defaults(resume=True)
+        parser.error = _refuse  # type: ignore[method-assign]
         group = parser.add_argument_group("Spoken language model")
         defaults = {"encoder": "precomputed", "projector": "stack_transformer"}
         for name in _CLASSES:
@@ -88,6 +112,12 @@ class SLMTask(AbsTask):
         )
         group.add_argument(
             "--freeze", nargs="*", default=[], help="regular expressions of parameters to freeze"
+        )
+        group.add_argument(
+            "--overwrite",
+            type=str2bool,
+            default=False,
+            help="remove the training that the output directory holds, and train anew",
         )
         group.add_argument(
             "--sanity",
@@ -113,7 +143,7 @@ class SLMTask(AbsTask):
             UserError: if a GPU is asked for and there is none, or DeepSpeed and it is missing, or a
                 checkpoint is damaged.
             ConfigErrors: if DeepSpeed cannot do what the configuration asks for.
-            Stopped: if SIGTERM or SIGUSR1 asked for it.
+            Stopped: if a signal asked for it.
         """
         if multiprocessing.parent_process() is not None:
             run_main(lambda: cls._work(args))
@@ -126,11 +156,43 @@ class SLMTask(AbsTask):
         if args.use_deepspeed and args.distributed:
             check_deepspeed(parse_regularizers(args.regularizers))
             cls.trainer = Trainer  # the only one that ESPnet exchanges for its DeepSpeed trainer
+            record_languages(args, args.resume)
         for value in args.init_param:  # ESPnet looks at no checksum
             load_checkpoint(value.partition(":")[0])
+        directory = Path(args.output_dir)
         named = naming_checkpoint(" ".join(args.init_param))
-        with named, told_in_a_sentence(Path(args.output_dir)):
+        with named, told_in_a_sentence(directory), contextlib.ExitStack() as stack:
+            if args.collect_stats:
+                require_no_training(directory, "--collect_stats")
+            elif issubclass(cls.trainer, SLMTrainer):
+                try_optimiser(args)
+                start = cls._plan(args)
+                if start is None:
+                    epochs = read_json(directory / FINISHED)["epochs"]
+                    print(f"{directory}: finished: {epochs} epochs; nothing to do", flush=True)
+                    return
+                cls.trainer.start = start
+                stack.enter_context(config_held_back(args))
             super().main_worker(args)
+
+    @classmethod
+    def _plan(cls, args: argparse.Namespace) -> Start | None:
+        _note_features(args)
+        several = args.distributed
+        world_size = get_world_size(args.dist_world_size, args.dist_launcher) if several else 1
+        args.dist_world_size = world_size if several else None
+        defaults = vars(cls.get_parser().parse_args([]))
+        return plan_start(vars(args), defaults, content_of_inputs(vars(args)), world_size)
+
+    @classmethod
+    def build_iter_factory(cls, *args: Any, **kwargs: Any) -> AbsIterFactory:
+        """ESPnet's batches.
+
+        Raises:
+            UserError: if it cannot make them of the options and lengths.
+        """
+        with batches_told():
+            return super().build_iter_factory(*args, **kwargs)
 
     @classmethod
     def build_collate_fn(
@@ -166,10 +228,10 @@ class SLMTask(AbsTask):
         The size of precomputed features is noted in ``args``, hence in the ``config.yaml`` that
         ESPnet saves, so that inference needs no training data.
         """
-        if args.encoder == "precomputed" and "input_size" not in args.encoder_conf:
-            args.encoder_conf = {**args.encoder_conf, **features_of(args)}
+        _note_features(args)
         model = build_model(parse_slm_config(vars(args)))
         print(describe(model), flush=True)
+        print_languages(args, model.config.prompt_conf)
         cls.trainer.sanity = getattr(args, "sanity", False)
         return model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import logging
 from collections.abc import Iterable
@@ -9,23 +10,39 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from espnet2.train.trainer import Trainer
+from espnet2.train.trainer import Trainer, TrainerOptions
+from espnet2.utils.yaml_no_alias_safe_dump import yaml_no_alias_safe_dump
 
-from espnet_otreg.files import lock_directory
+from espnet_otreg.files import atomic_write, lock_directory
 from espnet_otreg.slm.checkpoint import naming_checkpoint
 from espnet_otreg.tasks.epoch import INTERRUPTED, StoppableEpoch
-from espnet_otreg.tasks.interruption import StopRequest
-from espnet_otreg.tasks.recovery import PREVIOUS, keep_previous, repair
+from espnet_otreg.tasks.interruption import StopRequest, reading
+from espnet_otreg.tasks.languages import record_languages
+from espnet_otreg.tasks.recovery import flush, keep_previous, repair
+from espnet_otreg.tasks.same_config import INPUTS
 from espnet_otreg.tasks.sanity import overfit_ten
 from espnet_otreg.tasks.timing import data_wait_share
+from espnet_otreg.tasks.training_dir import CONFIG, FINISHED, Start, note_end, remove_training
 
 
 class SLMTrainer(Trainer):
     """ESPnet's trainer; see the module's first line."""
 
     sanity = False
+    start: Start
+    _configuration: dict[str, Any]
+    _last_unchanged = False  # by the last epoch, after which ESPnet gives up
+    _epochs = 0
     _request = StopRequest()
     _epoch: StoppableEpoch
+
+    @classmethod
+    def build_options(cls, args: argparse.Namespace) -> TrainerOptions:
+        """ESPnet's options of a trainer, and what ``config.yaml`` is going to say."""
+        args.output_dir = str(cls.start.directory)
+        args.resume = True  # whether there is anything to go on with is known by now
+        cls._configuration = {**vars(args), INPUTS: dict(cls.start.inputs)}
+        return super().build_options(args)
 
     @classmethod
     def run(cls, model: Any, *args: Any, **kwargs: Any) -> None:
@@ -33,7 +50,7 @@ class SLMTrainer(Trainer):
 
         Raises:
             UserError: if another run holds the directory or both checkpoints are damaged.
-            Stopped: if SIGTERM or SIGUSR1 asked for it.
+            Stopped: if a signal asked for it.
         """
         options = kwargs["trainer_options"]
         distributed = kwargs["distributed_option"]
@@ -43,22 +60,30 @@ class SLMTrainer(Trainer):
         if any(loss.needs_readout and loss.start_step for loss in losses):
             # Until then no loss may reach the read-out, which DDP has to be told.
             options.unused_parameters = True
-        if cls.sanity:
-            overfit_ten(model, kwargs["train_iter_factory"].build_iter(1), options.ngpu)
         with contextlib.ExitStack() as stack:
             stack.enter_context(cls._request.listening())
+            if cls.sanity:
+                first = kwargs["train_iter_factory"].build_iter(1)
+                overfit_ten(model, stack.enter_context(reading(first)), options.ngpu)
+            done = 0
             if distributed.dist_rank in (None, 0):
                 stack.enter_context(lock_directory(directory))
-                if options.resume:
-                    repair(directory, options.best_model_criterion)
-                else:  # what an earlier training has left must not get into this one
-                    for name in (PREVIOUS, INTERRUPTED):
-                        (directory / name).unlink(missing_ok=True)
+                if cls.start.anew:
+                    remove_training(directory)
+                done = repair(directory, options.best_model_criterion)
+                (directory / FINISHED).unlink(missing_ok=True)
+                with atomic_write(directory / CONFIG) as file:
+                    yaml_no_alias_safe_dump(cls._configuration, file, indent=4, sort_keys=False)
+                args = argparse.Namespace(**cls._configuration)
+                record_languages(args, resumed=not cls.start.anew)
             if distributed.distributed:
                 torch.distributed.barrier()
             super().run(model, *args, **kwargs)
             if distributed.dist_rank in (None, 0):
                 (directory / INTERRUPTED).unlink(missing_ok=True)
+                flush(directory)
+                if not cls._last_unchanged:
+                    note_end(directory, max(done, cls._epochs))
 
     @staticmethod
     def resume(checkpoint: str | Path, *args: Any, **kwargs: Any) -> None:
@@ -77,16 +102,20 @@ class SLMTrainer(Trainer):
         """
         options, reporter = kwargs["options"], kwargs["reporter"]
         optimizers, schedulers = kwargs["optimizers"], kwargs["schedulers"]
+        directory = Path(options.output_dir)
+        if kwargs["distributed_option"].dist_rank in (None, 0):
+            flush(directory)
         for optimizer in optimizers:
             # Of an accumulation that the epoch before has not finished; no checkpoint holds it.
             optimizer.zero_grad()
         cls._epoch = StoppableEpoch(
             cls._request,
-            Path(options.output_dir),
+            directory,
             getattr(model, "module", model),
             [*optimizers, *schedulers, kwargs["scaler"]],
             reporter,
             options.accum_grad,
+            cls.start.again,
         )
         with contextlib.closing(cls._epoch.training(iterator)) as batches:
             unchanged: bool = super().train_one_epoch(model=model, iterator=batches, **kwargs)
@@ -94,7 +123,10 @@ class SLMTrainer(Trainer):
         logging.info(
             "epoch %d: %.1f %% of the time was waiting for data", reporter.get_epoch(), share
         )
-        return unchanged and "grad_norm" not in reporter.stats  # of steps before an interruption
+        # Of an epoch that was interrupted, steps before it count, too.
+        cls._last_unchanged = unchanged and "grad_norm" not in reporter.stats
+        cls._epochs = reporter.get_epoch()
+        return cls._last_unchanged
 
     @classmethod
     def validate_one_epoch(cls, iterator: Iterable[Any], **kwargs: Any) -> None:

@@ -25,7 +25,7 @@ def format_data(data: Path, output: Path, *options: object) -> Outcome:
     ("tables", "says"),
     [
         ({"text": "a good\nb\n"}, "own/text:2: utterance 'b': the transcript is empty"),
-        ({"utt2lang": "a en\nb klingon\n"}, "own/utt2lang:2: utterance 'b': unknown language"),
+        ({"utt2lang": "a en\nb elvish\n"}, "own/utt2lang:2: utterance 'b': unknown language"),
         ({"text": "a good\na bad\nb x\n"}, "own/text:2: duplicate id 'a' (first on line 1)"),
         ({"text": "b good\na bad\n"}, "own/text:2: not sorted ('a' after 'b')"),
         ({"text": "a good\n"}, "own/text: 'b' of wav.scp is missing"),

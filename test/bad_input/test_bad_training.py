@@ -203,7 +203,9 @@ def test_a_checkpoint_of_another_configuration(train: Train, trained: Path, tmp_
             assert_refused(done, checkpoint, says, "the configuration it was trained with")
 
 
-def test_damaged_checkpoints(train: Train, trained: Path, tmp_path: Path) -> None:
+def test_damaged_checkpoints(
+    train: Train, tiny_training: TinyTraining, trained: Path, tmp_path: Path
+) -> None:
     half = tmp_path / "half.pth"
     content = (trained / "2epoch.pth").read_bytes()
     half.write_bytes(content[: len(content) // 2])
@@ -213,8 +215,9 @@ def test_damaged_checkpoints(train: Train, trained: Path, tmp_path: Path) -> Non
     for name in ("checkpoint.pth", "checkpoint.previous.pth"):
         (tmp_path / "exp" / name).write_bytes(content[:1000])
     with nothing_written(tmp_path, but=SETTINGS):
-        done = train("--max_epoch", "3", "--resume", "true")
-        assert_refused(done, tmp_path / "exp", "both checkpoints are damaged")
+        done = tiny_training.train(tmp_path / "exp", "--max_epoch", "3")
+        outcome = Outcome(done.returncode, done.stdout, done.stderr)
+        assert_refused(outcome, tmp_path / "exp", "both checkpoints are damaged")
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet_otreg.data.audio import audio_seconds, read_audio, read_mono, write_wav
+from espnet_otreg.data.audio import audio_seconds, decode, read_mono, read_source, write_wav
 from espnet_otreg.data.format import format_data
 from espnet_otreg.data.kaldi_dir import read_data_dir, read_table
 from espnet_otreg.data.validate import AudioChecks, DataErrors, validate_data
@@ -28,10 +28,10 @@ def loudest_hertz(samples: np.ndarray, rate: int) -> float:
 def test_g722_is_decoded_to_its_exact_length(tmp_path: Path) -> None:
     write_g722(tmp_path / "a.g722", 0.6)
     assert (tmp_path / "a.g722").stat().st_size == 4800
-    samples, rate = read_audio(tmp_path / "a.g722")
-    assert samples.shape == (9600, 1) and rate == 16000
+    decoded = decode(read_source(tmp_path / "a.g722"))
+    assert decoded.samples.shape == (9600, 1) and decoded.rate == 16000
     assert audio_seconds(tmp_path / "a.g722") == 0.6
-    assert loudest_hertz(samples[:, 0], rate) == pytest.approx(440, abs=2)
+    assert loudest_hertz(decoded.samples[:, 0], decoded.rate) == pytest.approx(440, abs=2)
 
 
 @pytest.mark.parametrize(("ending", "rate"), [("wav", 8000), ("flac", 48000), ("ogg", 44100),

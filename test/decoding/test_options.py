@@ -21,7 +21,18 @@ from espnet_otreg.decoding.options import (
 )
 from espnet_otreg.errors import ConfigErrors, UserError
 
-NO_NUMBERS: tuple[Any, ...] = (None, "", "4", [], True, math.nan, math.inf, -math.inf, 1e300, 10**30)
+NO_NUMBERS: tuple[Any, ...] = (
+    None,
+    "",
+    "4",
+    [],
+    True,
+    math.nan,
+    math.inf,
+    -math.inf,
+    1e300,
+    10**30,
+)
 
 
 @pytest.mark.parametrize("name", RANGES)

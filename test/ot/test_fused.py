@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -47,7 +48,7 @@ def both_precisions(cost, *masks_and_masses):
             cost.to(dtype),
             *(part if part is None or part.dtype == torch.bool else part.float().to(dtype)
               for part in (*masks_and_masses, *[None] * 4)[:4]),
-            exact=False,
+            exact=(False, False),
         )
         for dtype in (torch.float32, torch.float64)
     ]  # fmt: skip
@@ -165,9 +166,10 @@ def test_each_problem_stops_by_itself(iterate_fused, random_cost, damping):
 
 
 def test_nan_stays_in_its_problem_and_ends(iterate_fused, random_cost):
-    cost = random_cost(2, 5, 4)
-    cost[0, 0, 0] = torch.nan
-    low, _ = both_precisions(cost)
+    low, _ = both_precisions(random_cost(2, 5, 4))  # which refuses NaN costs
+    blocked = low.blocked.clone()
+    blocked[0, 0, 0] = torch.nan
+    low = replace(low, blocked=blocked)
     found = iterate_fused(low, 0.1, EXACT, torch.zeros(2, 4), 7, 0.1)
     assert found.residual[0].isnan() and found.residual[1] <= 0.1
     assert found.iterations.tolist() == [7, 5]

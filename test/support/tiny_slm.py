@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def train_tiny_slm(root: Path, steps: int = 150) -> Path:
     from espnet_otreg.slm.build import build_model
     from espnet_otreg.slm.config import parse_slm_config
     from espnet_otreg.slm.prompt import encode_transcript
+    from espnet_otreg.slm.trained_languages import write_trained_languages
 
     llm = build_tiny_llm(root / "llm")
     features = write_features(root / "features", copies=1)
@@ -87,4 +89,5 @@ def train_tiny_slm(root: Path, steps: int = 150) -> Path:
     directory.mkdir()
     (directory / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     torch.save(model.state_dict(), directory / "valid.loss.best.pth")
+    write_trained_languages(directory, Counter(languages.values()), 0, resumed=False)
     return directory

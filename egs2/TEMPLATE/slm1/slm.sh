@@ -18,6 +18,7 @@ data_root=            # directory with existing copies of the corpus
 data_args=            # more options of local/data.sh
 download_dir=downloads # where downloads and models go
 mix_channels=false    # average the channels of stereo recordings instead of refusing them
+marks=                # file that says what marks in your transcripts are: "[door] remove" (docs/data.md)
 full=false            # whole out-of-domain sets, and the zero-shot row of the encoder's own model
 limit=60              # without --full: utterances of each out-of-domain set and language; 0: all
 encoder=              # speech encoder by name, hub name or directory; empty: the preset's

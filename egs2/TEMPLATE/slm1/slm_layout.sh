@@ -39,6 +39,9 @@ for name in encoder llm data_root; do
     die "--${name} ${!name}: no such directory" "check the path"
   fi
 done
+if [[ -n "${marks}" && ! -f "${marks}" ]]; then
+  die "--marks ${marks}: no such file" "check the path"
+fi
 read -ra decode_args_list <<<"${decode_args}"
 
 raw=dump/raw

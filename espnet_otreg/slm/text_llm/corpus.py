@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.data.languages import read_languages
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import atomic_write
 from espnet_otreg.scoring.normalize import normalize
 from espnet_otreg.slm.text_llm.sources import read_sentences
+from espnet_otreg.utf8 import read_utf8
 
 SCRIPTS = {"ru": "CYRILLIC", "uk": "CYRILLIC", "bg": "CYRILLIC", "el": "GREEK"}
 MAX_WORDS = 24
@@ -85,7 +87,7 @@ def read_transcripts(directories: Iterable[Path]) -> dict[str, set[str]]:
     """
     transcripts: dict[str, set[str]] = {}
     for directory in directories:
-        languages = read_table(directory / "utt2lang")
+        languages = read_languages(directory / "utt2lang")
         for utterance, text in read_table(directory / "text").items():
             transcripts.setdefault(languages[utterance], set()).add(text)
     return transcripts
@@ -109,5 +111,5 @@ def read_corpus(directory: Path, languages: Sequence[str]) -> dict[str, list[str
         path = directory / f"{language}.txt"
         if not path.is_file() or not path.stat().st_size:
             raise UserError("no text to train on", str(path), "run local/text.sh again")
-        sentences[language] = path.read_text(encoding="utf-8").splitlines()
+        sentences[language] = read_utf8(path).splitlines()
     return sentences

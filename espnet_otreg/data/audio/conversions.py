@@ -1,0 +1,67 @@
+"""What was resampled or mixed, to be said once in a run."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Conversions:
+    """Counts the recordings that were not at the wanted rate or had several channels.
+
+    >>> seen = Conversions()
+    >>> seen.note(8000, 16000, 1, "a.wav")
+    >>> seen.note(44100, 16000, 2, "b.wav")
+    >>> for sentence in seen.sentences():
+    ...     print(sentence)
+    2 recordings of 8000, 44100 Hz are resampled to 16000 Hz, for instance a.wav
+    1 recording of 2 channels is mixed to one, for instance b.wav
+    """
+
+    _rates: dict[int, int] = field(default_factory=dict)
+    _channels: dict[int, int] = field(default_factory=dict)
+    _resampled: tuple[str, int] | None = None
+    _mixed: str | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, rate: int, wanted: int | None, channels: int, name: str) -> None:
+        """Count a recording.
+
+        Args:
+            rate, channels: what it has.
+            wanted: the rate that it is given; None if it keeps its own.
+            name: for the example.
+        """
+        with self._lock:
+            if wanted not in (None, rate):
+                self._rates[rate] = self._rates.get(rate, 0) + 1
+                self._resampled = self._resampled or (name, wanted or 0)
+            if channels > 1:
+                self._channels[channels] = self._channels.get(channels, 0) + 1
+                self._mixed = self._mixed or name
+
+    def sentences(self) -> list[str]:
+        """One sentence for what was resampled, one for what was mixed."""
+        sentences = []
+        if self._resampled is not None:
+            name, wanted = self._resampled
+            sentences.append(
+                f"{_recordings(self._rates)} Hz {_are(self._rates)} resampled to {wanted} Hz, "
+                f"for instance {name}"
+            )
+        if self._mixed is not None:
+            sentences.append(
+                f"{_recordings(self._channels)} channels {_are(self._channels)} mixed to one, "
+                f"for instance {self._mixed}"
+            )
+        return sentences
+
+
+def _recordings(counts: dict[int, int]) -> str:
+    count = sum(counts.values())
+    return f"{count} recording{'s' * (count > 1)} of {', '.join(map(str, sorted(counts)))}"
+
+
+def _are(counts: dict[int, int]) -> str:
+    return "are" if sum(counts.values()) > 1 else "is"

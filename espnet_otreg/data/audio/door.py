@@ -1,0 +1,208 @@
+"""The one way from anything that holds a recording to mono samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from espnet_otreg.data.audio.conversions import Conversions
+from espnet_otreg.data.audio.decode import decode, seconds_of
+from espnet_otreg.data.audio.samples import (
+    as_array,
+    check_samples,
+    frames_first,
+    mix,
+    scaled,
+)
+from espnet_otreg.data.audio.source import AudioSource, Source, is_source, read_source
+from espnet_otreg.data.segments import OVERSHOOT
+from espnet_otreg.errors import UserError
+
+Samples = NDArray[np.float32]
+
+CONVERSIONS = Conversions()  # of this process
+
+
+def _converted(
+    samples: NDArray[Any],
+    found: int,
+    rate: int | None,
+    where: str,
+    mix_channels: bool,
+    resample: bool,
+) -> Samples:
+    """(N, channels) floats at ``found`` hertz to (N,) at ``rate``, if the policy lets them."""
+    import soxr
+
+    check_samples(samples, where)
+    channels = samples.shape[1]
+    if channels > 1 and not mix_channels:
+        raise UserError(
+            f"the audio has {channels} channels, not one",
+            where,
+            "make it mono, or let the channels be averaged (mix_channels true)",
+        )
+    if rate not in (None, found) and not resample:
+        raise UserError(
+            f"the rate is {found} Hz, not {rate}",
+            where,
+            "convert it, or let it be resampled (resample true)",
+        )
+    mono = mix(samples, where)
+    CONVERSIONS.note(found, rate, channels, where)
+    if rate in (None, found):
+        return mono
+    resampled: Samples = soxr.resample(mono, found, rate).astype(np.float32)
+    if not len(resampled):
+        raise UserError("the audio is empty at this rate", where, "remove the utterance")
+    return resampled
+
+
+def _span(
+    samples: NDArray[Any], rate: int, start: float | None, end: float | None, where: str
+) -> NDArray[Any]:
+    """The frames between two times, of which both must lie inside."""
+    seconds = len(samples) / rate
+    first = 0.0 if start is None else float(start)
+    last = seconds if end is None else float(end)
+    if not 0 <= first < last < float("inf"):
+        raise UserError(f"no span from {first:g} to {last:g} s", where, "correct the segment")
+    if first >= seconds or last > seconds + OVERSHOOT:
+        raise UserError(
+            f"a span from {first:g} to {last:g} s ends after the recording, which lasts "
+            f"{seconds:.2f} s",
+            where,
+            "correct the segment",
+        )
+    return samples[round(first * rate) : round(last * rate)]
+
+
+def read_mono(
+    source: AudioSource,
+    rate: int | None,
+    mix_channels: bool = True,
+    resample: bool = True,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+) -> Samples:
+    """Decode, check, mix and resample one recording.
+
+    Args:
+        source: path, bytes or binary file; pipes are read to their end.
+        rate: the wanted rate in hertz; None keeps the file's own.
+        mix_channels: average several channels; if false they are refused.
+        resample: convert another rate; if false it is refused.
+        start, end: seconds, of a part of the recording.
+
+    Returns:
+        Samples (N,); full scale is 1.
+
+    Raises:
+        UserError: if it is empty, truncated, damaged or no audio, has NaN or integers for floats,
+            channels that cancel each other out, or a part that is not inside.
+        OSError: if it cannot be opened.
+    """
+    return _from_source(read_source(source), rate, mix_channels, resample, start, end)
+
+
+def _from_source(
+    source: Source,
+    rate: int | None,
+    mix_channels: bool,
+    resample: bool,
+    start: float | None = None,
+    end: float | None = None,
+) -> Samples:
+    decoded = decode(source)
+    samples = decoded.samples
+    if start is not None or end is not None:
+        check_samples(samples, source.name)
+        samples = _span(samples, decoded.rate, start, end, source.name)
+    return _converted(samples, decoded.rate, rate, source.name, mix_channels, resample)
+
+
+def audio_seconds(source: AudioSource) -> float:
+    """Length in seconds of what :func:`read_mono` gives, decoded only where that is necessary.
+
+    Raises:
+        UserError, OSError: as :func:`read_mono`, as far as it is seen without decoding.
+    """
+    return seconds_of(read_source(source))
+
+
+def speech_samples(
+    audio: Any, rate: int = 16000, mix_channels: bool = True, resample: bool = True
+) -> Samples:
+    """Mono samples of whatever a Python program may hold as a recording.
+
+    Args:
+        audio: a path, bytes or binary file; an array or tensor of samples at ``rate``, (N,),
+            (channels, N) or (N, channels), integers being scaled by their type; or what Hugging
+            Face ``datasets`` give: ``{"array": ..., "sampling_rate": ...}``,
+            ``{"bytes": ..., "path": ...}``, or a decoder with ``get_all_samples``.
+        rate: the wanted rate in hertz.
+        mix_channels: average several channels; if false they are refused.
+        resample: convert another rate; if false it is refused.
+
+    Returns:
+        Samples (N,); full scale is 1.
+
+    Raises:
+        UserError: if it is no recording, or as :func:`read_mono`.
+        OSError: if a file cannot be opened.
+
+    >>> import numpy as np
+    >>> speech_samples(np.array([0, 16384, -32768], np.int16)).tolist()
+    [0.0, 0.5, -1.0]
+    >>> len(speech_samples({"array": np.zeros(800), "sampling_rate": 8000}))
+    1600
+    """
+    if is_source(audio):
+        return read_mono(audio, rate, mix_channels, resample)
+    if callable(getattr(audio, "get_all_samples", None)):
+        decoded = audio.get_all_samples()
+        audio = {"array": decoded.data, "sampling_rate": decoded.sample_rate}
+    found, where = rate, "the given array"
+    if isinstance(audio, Mapping):
+        where = "the given dictionary"
+        if audio.get("array") is None:
+            return _from_mapping(audio, rate, mix_channels, resample)
+        found, audio = _sampling_rate(audio, where), audio["array"]
+        audio = np.asarray(audio) if isinstance(audio, (list, tuple)) else audio
+    array = frames_first(scaled(as_array(audio, where), where), where)
+    return _converted(array, found, rate, where, mix_channels, resample)
+
+
+def _sampling_rate(audio: Mapping[str, Any], where: str) -> int:
+    found = audio.get("sampling_rate")
+    if (
+        isinstance(found, bool)
+        or not isinstance(found, (int, float, np.integer, np.floating))
+        or not 0 < found < float("inf")
+    ):
+        raise UserError(f"sampling_rate is {found!r}", where, "give it in hertz")
+    if found != int(found):
+        raise UserError(f"sampling_rate is {found!r}", where, "give whole hertz")
+    return int(found)
+
+
+def _from_mapping(
+    audio: Mapping[str, Any], rate: int, mix_channels: bool, resample: bool
+) -> Samples:
+    content, path = audio.get("bytes"), audio.get("path")
+    if content is None and path is None:
+        raise UserError(
+            f"a dictionary with {', '.join(map(str, audio)) or 'nothing'} is no recording",
+            mend="give array and sampling_rate, or bytes, or path",
+        )
+    if content is None:
+        return read_mono(str(path), rate, mix_channels, resample)
+    source = read_source(content)
+    if isinstance(path, str):
+        suffix = "." + path.rpartition(".")[2].lower() if "." in path else ""
+        source = Source(source.content, path, suffix)
+    return _from_source(source, rate, mix_channels, resample)

@@ -1,0 +1,163 @@
+"""LoRA in the layers that a configuration names, each of them found, and added to the weights.
+
+A name means what it means in peft: the whole name of a module or the end of it after a dot. peft
+is content if any name of several is found; here each one must be, and must be a linear layer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from espnet_otreg.config import did_you_mean
+from espnet_otreg.errors import UserError
+from espnet_otreg.ot.costs import working_dtype
+from espnet_otreg.slm.config import ALL_LINEAR, LLMConfig
+
+_WHERE = "llm_conf.lora_targets"
+# Relative to the largest logit. Rounding in float32 stays far below, whatever the depth.
+_TOLERANCE = 1e-4
+
+
+def _is_linear(module: nn.Module) -> bool:
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
+
+    return isinstance(module, (nn.Linear, Conv1D))
+
+
+def _named(modules: dict[str, nn.Module], target: str) -> dict[str, nn.Module]:
+    return {
+        name: module
+        for name, module in modules.items()
+        if name == target or name.endswith(f".{target}")
+    }
+
+
+def find_targets(model: Any, targets: tuple[str, ...]) -> dict[str, nn.Module]:
+    """The linear layers of an LLM that some names mean.
+
+    Args:
+        model: a causal LLM of transformers. The output layer and what reads images lie outside of
+            its decoder and are never found.
+        targets: names as peft takes them, or ``all-linear`` alone.
+
+    Returns:
+        Name in the decoder -> layer.
+
+    Raises:
+        UserError: for the first name that means no linear layer of the decoder.
+    """
+    modules = dict(model.get_decoder().named_modules())
+    linear = {name: module for name, module in modules.items() if _is_linear(module)}
+    if targets == (ALL_LINEAR,):
+        return linear
+    known = {name.rsplit(".", 1)[-1] for name in linear}
+    found: dict[str, nn.Module] = {}
+    for target in targets:
+        matched = _named(modules, target)
+        other = next((name for name in matched if name not in linear), None)
+        if not matched:
+            raise _not_found(model, target, known)
+        if other is not None:
+            raise UserError(
+                f"'{target}' means {other}, which is a {type(modules[other]).__name__} and no "
+                "linear layer",
+                _WHERE,
+                "embeddings cannot be adapted, because the output layer and the targets of "
+                "alignment share them; known: " + ", ".join(sorted(known))
+                if isinstance(modules[other], nn.Embedding)
+                else "known: " + ", ".join(sorted(known)),
+            )
+        found |= matched
+    return found
+
+
+def _not_found(model: Any, target: str, known: set[str]) -> UserError:
+    outside = next(iter(_named(dict(model.named_modules()), target)), None)
+    if outside is None:
+        return UserError(
+            f"no layer of the LLM is named {target}", _WHERE, did_you_mean(target, known)
+        )
+    return UserError(
+        f"'{target}' means {outside}, which is outside of the layers that read text",
+        _WHERE,
+        "known: " + ", ".join(sorted(known)),
+    )
+
+
+def add_lora(model: Any, config: LLMConfig) -> None:
+    """Put LoRA into the layers that ``config.lora_targets`` names, in fp32 at least.
+
+    Raises:
+        UserError: if a name means no linear layer.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    layers = find_targets(model, config.lora_targets)
+    small = {n: min(m.weight.shape) for n, m in layers.items() if isinstance(m.weight, Tensor)}
+    if small and config.lora_rank > min(small.values()):
+        name = min(small, key=lambda name: small[name])
+        logging.warning(
+            "llm_conf.lora_rank: %d is more than the rank of %s, which is %d at most; a smaller "
+            "one says the same",
+            config.lora_rank, name, small[name],
+        )  # fmt: skip
+    lora = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=list(layers),
+    )
+    inject_adapter_in_model(lora, model.get_decoder())
+    # Training peft's matrices in a low precision would lose small updates.
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.to(working_dtype(parameter))
+
+
+def merge_lora(model: nn.Module, logits: Callable[[], Tensor]) -> bool:
+    """Add LoRA's products to the weights if that leaves the logits as they are.
+
+    Weights in a low precision stay apart: small updates would be rounded away.
+
+    Args:
+        model: with LoRA, in evaluation mode.
+        logits: of some fixed input.
+
+    Returns:
+        Whether anything was merged.
+
+    Raises:
+        UserError: if the logits are not finite.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers: list[Any] = [
+        module
+        for module in model.modules()
+        if isinstance(module, BaseTunerLayer)
+        and not module.merged
+        and module.get_base_layer().weight.dtype == torch.float32
+    ]
+    if not layers:
+        return False
+    apart = logits()
+    if not bool(torch.isfinite(apart).all()):
+        raise UserError("the LLM with LoRA gives NaN or infinity", "checkpoint", "train again")
+    for layer in layers:
+        layer.merge()
+    difference = (logits() - apart).abs().max()
+    if bool(difference <= _TOLERANCE * apart.abs().max()):
+        return True
+    for layer in layers:
+        layer.unmerge()
+    logging.warning(
+        "LoRA stays apart from the LLM's weights, which is slower: merged, the logits would "
+        "differ by %.2g, as where layers share weights",
+        float(difference),
+    )
+    return False

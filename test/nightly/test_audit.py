@@ -1,0 +1,27 @@
+"""Every option of every command with every word that nobody means, the slow ones too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_audit import COMMANDS, faults_of
+from hostile import WORDS
+from small_world import make_small_world
+
+
+@pytest.fixture(scope="module")
+def world(
+    tiny_whisper_model: Any, whisper_tokenizer_json: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    return make_small_world(root, tiny_whisper_model, whisper_tokenizer_json)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_options(
+    command: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "\n".join(faults_of(command, world, tmp_path, lambda number: list(WORDS))) == ""
