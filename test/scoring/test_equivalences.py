@@ -138,7 +138,7 @@ en:
     - ["[noise]", noise]
   ignore: [uh, UH, "...", [], ""]
   ignores: [x]
-english: {}
+engrish: {}
 EN_us:
   ignore: foo
 fr: [a]
@@ -159,7 +159,7 @@ def test_all_faults_of_a_file_with_their_lines(tmp_path: Path) -> None:
     assert lines == sorted(lines) and set(lines) == {4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 16}
     for part in ("'Gonna' is the same as on line 3", "two or more", "'[noise]' is a mark",
                  "'UH' is the same as on line 8", "'...' has no word", "did you mean 'ignore'",
-                 "found 'english'", "'en' comes twice", "'ignore' comes twice",
+                 "'engrish'", "'en' comes twice", "'ignore' comes twice",
                  "'uh' is the same as on line 8"):  # fmt: skip
         assert any(part in error for error in errors), part
 
