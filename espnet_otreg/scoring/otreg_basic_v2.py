@@ -74,6 +74,7 @@ _SAME_LETTER = {
     "ro": {"ş": "ș", "ţ": "ț"},
     "fa": _KURDISH_PERSIAN,
     "ckb": _KURDISH_PERSIAN,
+    "ku": _KURDISH_PERSIAN,
     "ur": {"ك": "ک", "ي": "ی"},
     "az": {"ǝ": "ə"},
 }

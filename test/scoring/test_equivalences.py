@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -244,3 +245,11 @@ def test_scores_with_other_files_do_not_compare(
 def test_a_score_without_a_file_says_so(small: tuple[Path, Path], tmp_path: Path) -> None:
     score_directory(*small).write(tmp_path / "score.json")
     assert json.loads((tmp_path / "score.json").read_text())["equivalences"] is None
+
+
+def test_the_file_that_the_docs_show(tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs/scoring.md"
+    (block,) = re.findall(r"^```text\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    path = tmp_path / "own.yaml"
+    path.write_text(block, encoding="utf-8")
+    assert rules(path)("Um, [noise] I'm gonna say o.k.")[0] == "i'm going to say okay"
