@@ -50,6 +50,9 @@ class Range:
             raise argparse.ArgumentTypeError(f"expected {self}, found {text!r}") from None
 
 
+BATCH_SIZE = Range(1, 1_000_000, whole=True)
+
+
 def range_errors(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> list[str]:
     """One sentence for every value that is outside its range; names without a range pass.
 

@@ -81,7 +81,8 @@ _SAME_LETTER = {
 _YIDDISH = str.maketrans({"װ": "וו", "ױ": "וי", "ײ": "יי"})
 
 _VIETNAMESE = re.compile(
-    "(?:(o)([\u0300\u0301\u0303\u0309\u0323])([ae])|(u)([\u0300\u0301\u0303\u0309\u0323])(y))(?= |$)"
+    "(?:(o)([\u0300\u0301\u0303\u0309\u0323])([ae])"
+    "|(u)([\u0300\u0301\u0303\u0309\u0323])(y))(?= |$)"
 )
 _HAN_REPEATED = re.compile("([\u3400-\u9fff\U00020000-\U0003ffff]+)(々+)")
 _KANA_REPEATED = re.compile("([\u3041-\u3096\u30a1-\u30fa])([ゝゞヽヾ])")

@@ -157,6 +157,19 @@ def test_the_command_writes_nothing_if_the_name_is_wrong(
     assert capsys.readouterr().err == note and output.is_file()
 
 
+def test_the_command_does_not_write_over_what_it_reads(
+    sets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_table(sets / "hypothesis", TEXTS)
+    for output in (sets / "hypothesis", sets / "test/text", sets / "test/../test/utt2lang"):
+        before = output.read_text()
+        words = ["--reference_dir", sets / "test", "--hypothesis", sets / "hypothesis"]
+        monkeypatch.setattr("sys.argv", ["slm_score", *map(str, words), "--output", str(output)])
+        with pytest.raises(UserError, match="this file is read; give another --output"):
+            slm_score.main()
+        assert output.read_text() == before
+
+
 def test_a_recipe_checks_its_test_sets(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def check(*names: str) -> None:
         directories = [str(sets / "test"), str(sets / "ood")]
