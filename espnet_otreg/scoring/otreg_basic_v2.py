@@ -70,7 +70,7 @@ _ARMENIAN_MARKS = re.compile("[\u055b\u055c\u055e\u055f]")
 _GERSHAYIM = re.compile("(?<=[\u05d0-\u05ea])(?:[\"״“”„‟]|'')(?=[\u05d0-\u05ea])")
 
 _KURDISH_PERSIAN = {"ك": "ک", "ي": "ی", "ى": "ی"}
-_SAME_LETTER = {
+_SAME_LETTER: dict[str, dict[str, str]] = {
     "ro": {"ş": "ș", "ţ": "ț"},
     "fa": _KURDISH_PERSIAN,
     "ckb": _KURDISH_PERSIAN,
@@ -110,6 +110,8 @@ def _folded(character: str) -> tuple[str, bool]:
 
 
 def _fold_shapes(text: str) -> str:
+    if text.isascii():
+        return text
     parts: list[str] = []
     for before, here, after in zip(" " + text, text, text[1:] + " ", strict=False):
         folded, apart = _folded(here)
@@ -207,6 +209,8 @@ def otreg_basic_v2(text: str, language: str) -> str:
     text = unicodedata.normalize("NFC", _lower(text, language))
     text = unicodedata.normalize("NFC", _drop_points(text, language))
     text = "".join(map(_digit, text)) if not text.isascii() else text
-    text = text.translate(str.maketrans(_SAME_LETTER.get(language, {}))).translate(_YIDDISH)
+    for one, other in _SAME_LETTER.get(language, {}).items():
+        text = text.replace(one, other)
+    text = text.translate(_YIDDISH)
     words = _LEADING_APOSTROPHE.sub("", kept_words(_within_words(text, language)))
     return _by_place(words, language)

@@ -126,9 +126,9 @@ def result_tables(rows: Sequence[Row], measures: Sequence[Measure] | None = None
         for measure in shown
     ]
     sets = {result.label: result for row in rows for result in row.sets}
-    notes = (_INTERVAL_NOTE, resampling_note(list(sets.values())))
-    notes += (MER_NOTE,) if "mer" in shown else ()
-    tables[-1] = replace(tables[-1], notes=notes)
+    notes = [_INTERVAL_NOTE, resampling_note(list(sets.values()))]
+    notes += [MER_NOTE] if "mer" in shown else []
+    tables[-1] = replace(tables[-1], notes=tuple(notes))
     tables.append(_set_table(rows, shown))
     if any(row.seeds > 1 for row in rows):
         tables.append(_seed_table(rows, shown))
