@@ -20,6 +20,7 @@ from espnet_otreg.scoring.rows import (
     macro_rates,
     measure_label,
     micro_rate,
+    require_measures,
     resampling_note,
     synthetic_mark,
 )
@@ -48,6 +49,7 @@ _INTERVAL_NOTE = (
 def score_measures(score: Score, asked: Sequence[Measure] | None = None) -> tuple[Measure, ...]:
     """The error rates to show of one score: those asked for, else WER and CER, and MER if a set
     mixes scripts."""
+    require_measures(asked or [])
     mixed = any(is_mixed(s.mixed_references, s.utterances) for s in score.sets)
     return tuple(dict.fromkeys(asked or (ALL_MEASURES if mixed else MEASURES)))
 

@@ -137,6 +137,22 @@ def test_one_script_shows_it_on_request_only(
     assert result_tables([row], ["mer"])[0].title == "Out-of-domain MER (%)"
 
 
+def test_rates_that_do_not_exist(switched: Callable) -> None:
+    row = load_row("a", [switched(0.3)])
+    for wrong, says in (
+        (["mre"], "did you mean 'mer'"),
+        ("mer", "expected a list"),
+        ([None], "known: cer, mer, wer"),
+        (["WER"], "did you mean 'wer'"),
+    ):
+        for ask in (
+            lambda names: result_tables([row], names),
+            lambda names: compare(row, row, names),
+        ):
+            with pytest.raises(UserError, match=says):
+                ask(wrong)
+
+
 def test_a_score_without_it_is_read_as_before(switched: Callable, tmp_path: Path) -> None:
     value = json.loads(switched(0.3).read_text())
     for entry in value["sets"]:

@@ -43,6 +43,7 @@ if [[ -n "${marks}" && ! -f "${marks}" ]]; then
   die "--marks ${marks}: no such file" "check the path"
 fi
 read -ra decode_args_list <<<"${decode_args}"
+read -ra score_args_list <<<"${score_args}"
 
 raw=dump/raw
 features=dump/features/$(basename "${encoder}")
