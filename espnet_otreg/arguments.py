@@ -23,7 +23,7 @@ _SHOWN = 60  # characters of a wrong value
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-class ArgumentErrors(UserError, TypeError):
+class ArgumentErrors(UserError, TypeError, ValueError):
     """Arguments of the wrong type, or NaN where a number is expected."""
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from espnet_otreg.yaml_hints import number_hint, text_hint
 
 Config = TypeVar("Config")
+_INTEGERS_OF_A_FLOAT = 2**53  # below it every integer is a float, too
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -70,6 +71,9 @@ def fits(value: Any, expected: Any) -> bool:
         return any(fits(value, argument) for argument in arguments)
     if origin is typing.Literal:
         return value in arguments
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        of_that_size = isinstance(value, (list, tuple)) and len(value) == len(arguments)
+        return of_that_size and all(map(fits, value, arguments))
     if origin in (tuple, list):
         return isinstance(value, (list, tuple)) and all(fits(v, arguments[0]) for v in value)
     if origin is Sequence:
@@ -84,8 +88,9 @@ def fits(value: Any, expected: Any) -> bool:
     if expected in (None, type(None)):
         return value is None
     if expected is float:
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        return is_number and not math.isnan(value)
+        if isinstance(value, numbers.Integral):
+            return not isinstance(value, bool) and abs(value) < _INTEGERS_OF_A_FLOAT
+        return isinstance(value, numbers.Real) and not math.isnan(value)
     if expected is int:
         return isinstance(value, numbers.Integral) and not isinstance(value, bool)
     kind = origin or expected

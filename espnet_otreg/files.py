@@ -61,6 +61,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         mode: ``"w"`` (UTF-8, ``\\n``) or ``"wb"``.
 
     Raises:
+        UserError: if the path names no file.
         OSError: if the directory cannot be written; the temporary file is removed.
 
     >>> import tempfile
@@ -71,6 +72,8 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     'hello'
     """
     path = Path(path)
+    if path.name in ("", ".."):
+        raise UserError("this is no name of a file", f"'{path}'", "name the file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process id keeps two writers of one file apart; the rename decides who was last.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

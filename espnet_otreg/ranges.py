@@ -33,7 +33,22 @@ class Range:
         kinds = int if self.whole else (int, float)
         if not isinstance(value, kinds) or isinstance(value, bool):
             return False
-        return math.isfinite(value) and self.low <= value <= self.high
+        # Not math.isfinite, which overflows at a whole number of 400 digits.
+        return self.low <= value <= self.high and abs(value) != math.inf
+
+    def __call__(self, text: str) -> int | float:
+        """The number that a word of a command line is (``type`` of argparse).
+
+        Raises:
+            argparse.ArgumentTypeError: if it is none or outside the range, which is named.
+
+        >>> Range(1, 9, whole=True)("4")
+        4
+        """
+        number = self.read(text)
+        if number not in self:
+            raise argparse.ArgumentTypeError(f"expected {self}, found {text!r}")
+        return number
 
     def read(self, text: str) -> int | float:
         """The number that a word of a command line is, in the range or not (``type`` of argparse).
@@ -51,6 +66,8 @@ class Range:
 
 
 BATCH_SIZE = Range(1, 1_000_000, whole=True)
+JOBS = Range(1, 4096, whole=True)  # at a time, on one machine
+SEED = Range(0, 2**32 - 1, whole=True)  # what every generator here takes
 
 
 def range_errors(values: Mapping[str, Any], ranges: Mapping[str, Range]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from espnet_otreg.data.archives import obtain
 from espnet_otreg.data.sources import SOURCES, Source
 from espnet_otreg.errors import run_main
+from espnet_otreg.ranges import JOBS
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -28,7 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--names", nargs="+", choices=sorted(SOURCES), default=sorted(SOURCES), metavar="NAME",
         help="which of: " + ", ".join(sorted(SOURCES)),
     )  # fmt: skip
-    parser.add_argument("--nj", type=int, default=2, help="archives at a time")
+    parser.add_argument("--nj", type=JOBS, default=2, help="archives at a time")
     return parser
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from espnet_otreg.errors import run_main
+from espnet_otreg.ranges import SEED
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -21,7 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--pretrainings", nargs="+", default=[], help="those of stage 7, the one that is used first"
     )
     parser.add_argument("--arms", nargs="+", default=[], help="those that were to be trained")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[], help="those of every arm")
+    parser.add_argument("--seeds", nargs="+", type=SEED, default=[], help="those of every arm")
     parser.add_argument("--modes", nargs="+", default=[], help="ways of decoding")
     parser.add_argument(
         "--data_dir", nargs="+", type=Path, default=[], help="train, dev and test sets, in order"

@@ -63,6 +63,8 @@ def main() -> None:
     read = [args.hypothesis, *(args.reference_dir / name for name in TABLES)]
     if args.output.resolve() in [path.resolve() for path in read]:
         raise UserError("this file is read", str(args.output), "give another --output")
+    if args.output.is_dir():
+        raise UserError("this is a directory", f"--output {args.output}", "name a file in it")
     score = score_directory(
         args.reference_dir, args.hypothesis, args.normalizer, args.in_domain, args.equivalences
     )

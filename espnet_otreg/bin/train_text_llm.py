@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from espnet_otreg.errors import run_main
+from espnet_otreg.ranges import SEED
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -17,7 +18,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--corpus", type=Path, help="directory of <language>.txt: free text")
     parser.add_argument("--config", type=Path, help="YAML file of TextLLMSettings")
     parser.add_argument("--output", type=Path, required=True, help="Hugging Face directory to make")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument(
         "--check", action="store_true", help="check configuration and languages, and end"
     )

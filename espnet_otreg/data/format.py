@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from espnet_otreg.arguments import checked
 from espnet_otreg.data.audio import write_wav
 from espnet_otreg.data.audio.options import AudioOptions
 from espnet_otreg.data.audio.recording import Recording, read_recordings
@@ -150,6 +151,7 @@ def _source_digest(found: AnyDataDir, mix_channels: bool) -> str:
     return digest.hexdigest()
 
 
+@checked
 def format_data(
     data_dir: str | Path,
     output_dir: str | Path,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet_otreg.arguments import checked
 from espnet_otreg.data.audio import audio_seconds, read_mono
 from espnet_otreg.data.kaldi_dir import Row, scan_table
 from espnet_otreg.data.languages import canonical_language
@@ -136,6 +137,7 @@ def _value_errors(name: str, path: Path, row: Row) -> list[str]:
     return []
 
 
+@checked
 def validate_data(
     directory: str | Path, checks: AudioChecks = NO_AUDIO_CHECKS, rules: Sequence[MarkRule] = ()
 ) -> list[str]:

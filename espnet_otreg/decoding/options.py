@@ -9,7 +9,7 @@ from typing import Any
 
 from espnet_otreg.config import did_you_mean
 from espnet_otreg.errors import ConfigErrors, UserError
-from espnet_otreg.ranges import BATCH_SIZE, Range, require_in_range
+from espnet_otreg.ranges import BATCH_SIZE, SEED, Range, require_in_range
 
 # What each way of decoding reads: the projector's CTC read-out, the LLM, both, or the LLM's
 # floors, which show how much it would say without listening.
@@ -26,7 +26,7 @@ RANGES = {
     "num_beams": Range(1, 1000, whole=True),
     "num_samples": Range(0, 1000, whole=True),
     "temperature": Range(0.01, 100),
-    "seed": Range(0, 2**63 - 1, whole=True),
+    "seed": SEED,
     "ctc_beam": Range(1, 10_000, whole=True),
     "num_candidates": Range(1, 10_000, whole=True),
     "tokens_per_second": Range(0, 1000),

@@ -7,13 +7,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from espnet_otreg.arguments import checked
+from espnet_otreg.ot.checks import check_mask, check_plan
+
 # Score of a pair without mass: no sum of logarithms of positive numbers comes near it, and float64
 # adds them to a thousand of it with six decimals.
 _WITHOUT_MASS = -1e7
 
 
+@checked
 def hard_alignment(coupling: Tensor) -> Tensor:
-    """The target with the largest share of each source, -1 for a row without mass.
+    """The target with the largest share of each source, -1 for a row without mass or with NaN.
 
     Args:
         coupling: (..., S, T).
@@ -21,9 +25,15 @@ def hard_alignment(coupling: Tensor) -> Tensor:
     Returns:
         (..., S) int64.
 
+    Raises:
+        ValueError: if it is no plan of real numbers.
+
     >>> hard_alignment(torch.tensor([[0.1, 0.3], [0.0, 0.0]]))
     tensor([ 1, -1])
     """
+    check_plan(coupling)
+    if not coupling.shape[-1]:
+        return torch.full(coupling.shape[:-1], -1, device=coupling.device)
     return torch.where(coupling.sum(-1) > 0, coupling.argmax(-1), -1)
 
 
@@ -35,18 +45,28 @@ class Span(NamedTuple):
     stop: int
 
 
+@checked
 def spans(alignment: Tensor) -> list[Span]:
     """Runs of equal targets in a hard alignment (S,), in order; unaligned sources are left out.
+
+    Raises:
+        ValueError: if the alignment is not of one sequence.
 
     >>> spans(torch.tensor([2, 2, -1, 0]))
     [Span(target=2, start=0, stop=2), Span(target=0, start=3, stop=4)]
     """
+    if alignment.dim() != 1 or alignment.is_floating_point() or alignment.is_complex():
+        raise ValueError(
+            f"alignment: expected (S,) whole numbers, found {tuple(alignment.shape)} "
+            f"{alignment.dtype}"
+        )
     targets, counts = torch.unique_consecutive(alignment, return_counts=True)
     stops = counts.cumsum(0).tolist()
     runs = zip(targets.tolist(), [0, *stops], stops, strict=False)
     return [Span(*run) for run in runs if run[0] >= 0]
 
 
+@checked
 def monotonic_alignment(coupling: Tensor, source_mask: Tensor, target_mask: Tensor) -> Tensor:
     """The likeliest alignment that goes through all targets in order, one after the other.
 
@@ -62,12 +82,18 @@ def monotonic_alignment(coupling: Tensor, source_mask: Tensor, target_mask: Tens
         (B, S) int64 targets; -1 on padding, and throughout where there are fewer sources than
         targets or no target.
 
+    Raises:
+        ValueError: on other shapes or kinds of numbers.
+
     >>> plan = torch.tensor([[[0.3, 0.1], [0.0, 0.3], [0.1, 0.2]]])
     >>> real = torch.ones(1, 3).bool()
     >>> monotonic_alignment(plan, real, real[:, :2])
     tensor([[0, 1, 1]])
     """
+    check_plan(coupling, dimensions=3)
     batch, size_s, size_t = coupling.shape
+    check_mask("source_mask", source_mask, (batch, size_s))
+    check_mask("target_mask", target_mask, (batch, size_t))
     sources, targets = source_mask.sum(1), target_mask.sum(1)
     possible = (targets > 0) & (sources >= targets)
     if size_t == 0 or size_s == 0:

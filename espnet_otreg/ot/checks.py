@@ -6,6 +6,9 @@ import math
 import operator
 from typing import Any
 
+import torch
+from torch import Tensor
+
 
 def is_positive(value: Any) -> bool:
     """Whether a value is a finite number above 0.
@@ -69,3 +72,36 @@ def check_iterations(max_iterations: Any, tolerance: Any, annealing: Any = 0) ->
         )
     if not (tolerance == 0 or is_positive(tolerance) or tolerance == math.inf):
         raise ValueError(f"tolerance: expected a number not below 0, found {tolerance!r}")
+
+
+def check_plan(coupling: Tensor, dimensions: int | None = None) -> None:
+    """Raise ValueError unless a tensor has the form of a plan, (..., S, T) of real numbers.
+
+    Args:
+        coupling: any tensor; its values are not looked at.
+        dimensions: how many it must have; any number from two on if None.
+
+    >>> check_plan(torch.zeros(3))
+    Traceback (most recent call last):
+    ValueError: coupling: expected a plan (..., S, T) of real numbers, found (3,) torch.float32
+    """
+    right = coupling.dim() == dimensions if dimensions else coupling.dim() >= 2
+    if not right or not coupling.is_floating_point():
+        form = "(B, S, T)" if dimensions == 3 else "(..., S, T)"
+        raise ValueError(
+            f"coupling: expected a plan {form} of real numbers, found "
+            f"{tuple(coupling.shape)} {coupling.dtype}"
+        )
+
+
+def check_mask(name: str, mask: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless a mask is of booleans and has a shape.
+
+    >>> check_mask("source_mask", torch.ones(1, 3), (1, 2))
+    Traceback (most recent call last):
+    ValueError: source_mask: expected (1, 2) torch.bool, found (1, 3) torch.float32
+    """
+    if mask.shape != shape or mask.dtype != torch.bool:
+        raise ValueError(
+            f"{name}: expected {shape} torch.bool, found {tuple(mask.shape)} {mask.dtype}"
+        )

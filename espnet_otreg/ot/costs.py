@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+from espnet_otreg.arguments import checked
 
 # Vectors shorter than this have no direction that float32 could tell from rounding.
 _ZERO_NORM = 1e-12
@@ -39,8 +43,11 @@ def _check_shapes(source: Tensor, target: Tensor) -> None:
         raise ValueError(
             f"expected (B, S, D) and (B, T, D), found {tuple(source.shape)}, {tuple(target.shape)}"
         )
+    if source.is_complex() or target.is_complex():
+        raise ValueError(f"expected real numbers, found {source.dtype}, {target.dtype}")
 
 
+@checked
 def cosine_cost(speech: Tensor, text: Tensor) -> Tensor:
     """Cosine distance ``C_ij = 1 - cos(speech_i, text_j)``, in [0, 2].
 
@@ -69,6 +76,7 @@ def cosine_cost(speech: Tensor, text: Tensor) -> Tensor:
         return (1 - similarity).clamp(0, 2)  # rounding may put it a hair outside
 
 
+@checked
 def squared_euclidean_cost(source: Tensor, target: Tensor) -> Tensor:
     """Half the squared Euclidean distance ``C_ij = |source_i - target_j|^2 / 2``.
 
@@ -99,6 +107,7 @@ def squared_euclidean_cost(source: Tensor, target: Tensor) -> Tensor:
         return (squares / 2 - x @ y.mT).clamp(min=0)
 
 
+@checked
 def euclidean_cost(source: Tensor, target: Tensor) -> Tensor:
     """Euclidean distance ``C_ij = |source_i - target_j|``; no gradient where two points coincide.
 
@@ -122,6 +131,7 @@ def euclidean_cost(source: Tensor, target: Tensor) -> Tensor:
         return torch.cdist(source.to(dtype), target.to(dtype), compute_mode=mode)
 
 
+@checked
 def with_position(points: Tensor, lengths: Tensor, weight: float) -> Tensor:
     """Points with their relative position as one more coordinate ``weight * i / (length - 1)``.
 
@@ -136,9 +146,19 @@ def with_position(points: Tensor, lengths: Tensor, weight: float) -> Tensor:
     Returns:
         (B, S, D + 1).
 
+    Raises:
+        ValueError: on other shapes, complex points, or a weight that is negative or infinite.
+
     >>> with_position(torch.zeros(1, 3, 1), torch.tensor([3]), 2.0)[0, :, 1]
     tensor([0., 1., 2.])
     """
+    if points.dim() != 3 or points.is_complex() or lengths.shape != points.shape[:1]:
+        raise ValueError(
+            "expected points (B, S, D) of real numbers and lengths (B,), found "
+            f"{tuple(points.shape)} {points.dtype}, {tuple(lengths.shape)}"
+        )
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"weight: expected a number not below 0, found {weight}")
     steps = torch.arange(points.shape[1], device=points.device, dtype=points.dtype)
     last = (lengths.to(points.device) - 1).clamp(min=1).to(points.dtype)
     position = weight * steps[None, :] / last[:, None]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from espnet_otreg.arguments import checked
 from espnet_otreg.ot.checks import check_iterations, check_positive
 from espnet_otreg.ot.costs import squared_euclidean_cost
 from espnet_otreg.ot.feasibility import check_feasible
@@ -16,6 +17,7 @@ from espnet_otreg.ot.problem import TransportProblem, make_problem
 Cost = Callable[[Tensor, Tensor], Tensor]
 
 
+@checked
 def sinkhorn_divergence(
     x: Tensor,
     y: Tensor,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from espnet_otreg.arguments import checked
 from espnet_otreg.ot.costs import squared_euclidean_cost
 from espnet_otreg.ot.divergence import Cost
 from espnet_otreg.ot.sinkhorn import sinkhorn
 
 
+@checked
 def monge_gap(
     points: Tensor,
     images: Tensor,

@@ -5,7 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from espnet_otreg.arguments import checked
+from espnet_otreg.ot.checks import check_plan
 
+
+@checked
 def row_entropy(coupling: Tensor) -> Tensor:
     """Entropy of each row of the row-normalised plan, in nats; 0 for a row without mass.
 
@@ -17,16 +21,21 @@ def row_entropy(coupling: Tensor) -> Tensor:
     Returns:
         (..., S), between 0 and log T.
 
+    Raises:
+        ValueError: if it is no plan of real numbers.
+
     >>> row_entropy(torch.tensor([[0.2, 0.2], [0.4, 0.0], [0.0, 0.0]]))
     tensor([0.6931, 0.0000, 0.0000])
     """
+    check_plan(coupling)
     total = coupling.sum(-1, keepdim=True)
-    share = coupling / torch.where(total > 0, total, 1)
+    share = coupling / torch.where(total == 0, 1, total)
     # The clamp keeps the gradient of p log p finite at 0.
     log_share = share.clamp(min=torch.finfo(share.dtype).tiny).log()
     return (-share * log_share).sum(-1).clamp(min=0)
 
 
+@checked
 def row_impurity(coupling: Tensor) -> Tensor:
     """Gini impurity of each row, ``1 - sum_j p_ij^2``, with p as in :func:`row_entropy`.
 
@@ -36,14 +45,19 @@ def row_impurity(coupling: Tensor) -> Tensor:
     Returns:
         (..., S), between 0 and 1 - 1/T; 0 for a row without mass.
 
+    Raises:
+        ValueError: if it is no plan of real numbers.
+
     >>> row_impurity(torch.tensor([[0.2, 0.2], [0.4, 0.0], [0.0, 0.0]]))
     tensor([0.5000, 0.0000, 0.0000])
     """
+    check_plan(coupling)
     total = coupling.sum(-1)
-    share = coupling / torch.where(total > 0, total, 1)[..., None]
-    return torch.where(total > 0, 1 - share.square().sum(-1), 0)
+    share = coupling / torch.where(total == 0, 1, total)[..., None]
+    return torch.where(total == 0, 0, 1 - share.square().sum(-1))
 
 
+@checked
 def row_spread(coupling: Tensor) -> Tensor:
     """What the largest entry leaves of each row, ``1 - max_j p_ij``, with p as above.
 
@@ -53,13 +67,20 @@ def row_spread(coupling: Tensor) -> Tensor:
     Returns:
         (..., S), between 0 and 1 - 1/T; 0 for a row without mass.
 
+    Raises:
+        ValueError: if it is no plan of real numbers.
+
     >>> row_spread(torch.tensor([[0.1, 0.3], [0.4, 0.0], [0.0, 0.0]]))
     tensor([0.2500, 0.0000, 0.0000])
     """
+    check_plan(coupling)
     total = coupling.sum(-1)
-    return torch.where(total > 0, 1 - coupling.amax(-1) / torch.where(total > 0, total, 1), 0)
+    if not coupling.shape[-1]:
+        return total
+    return torch.where(total == 0, 0, 1 - coupling.amax(-1) / torch.where(total == 0, 1, total))
 
 
+@checked
 def barycentric_projection(coupling: Tensor, points: Tensor) -> Tensor:
     """Where each source lands on average: ``y_i = sum_j P_ij points_j / sum_j P_ij``.
 
@@ -70,9 +91,18 @@ def barycentric_projection(coupling: Tensor, points: Tensor) -> Tensor:
     Returns:
         (..., S, D); zero for a row without mass.
 
+    Raises:
+        ValueError: if the plan is not one of real numbers, or the points are not its targets.
+
     >>> barycentric_projection(torch.tensor([[0.1, 0.3]]), torch.tensor([[0.0], [1.0]]))
     tensor([[0.7500]])
     """
+    check_plan(coupling)
+    if points.dim() < 2 or points.shape[-2] != coupling.shape[-1]:
+        raise ValueError(
+            f"points: expected one for each of the plan's {coupling.shape[-1]} targets, (..., T, D), "
+            f"found {tuple(points.shape)}"
+        )
     total = coupling.sum(-1, keepdim=True)
     with torch.autocast(coupling.device.type, enabled=False):
-        return coupling @ points.to(coupling.dtype) / torch.where(total > 0, total, 1)
+        return coupling @ points.to(coupling.dtype) / torch.where(total == 0, 1, total)

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from espnet_otreg.arguments import checked
 from espnet_otreg.ot.checks import check_iterations, check_positive, is_positive
 from espnet_otreg.ot.fused import is_fused, iterate_fused
 from espnet_otreg.ot.implicit import ImplicitPlan, plan_of
@@ -120,6 +121,7 @@ def _check_numbers(
             )
 
 
+@checked
 def sinkhorn(
     cost: Tensor,
     source_mask: Tensor | None = None,

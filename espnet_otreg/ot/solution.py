@@ -37,9 +37,7 @@ class TransportSolution:
     converged: Tensor
 
 
-def marginal_error(
-    problem: TransportProblem, coupling: Tensor, exact: tuple[bool, bool]
-) -> Tensor:
+def marginal_error(problem: TransportProblem, coupling: Tensor, exact: tuple[bool, bool]) -> Tensor:
     """(B,) the largest L1 error of those of source and target marginal that are ``exact``.
 
     >>> from espnet_otreg.ot.problem import make_problem

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from espnet_otreg.arguments import checked
 from espnet_otreg.ot.checks import check_count, check_iterations, check_positive
 from espnet_otreg.ot.lbfgs import minimize
 from espnet_otreg.ot.problem import TransportProblem, make_problem
@@ -15,6 +16,7 @@ from espnet_otreg.ot.solution import TransportSolution, empty_solution, marginal
 _NEVER = -1e30  # the score of a pair that is not allowed: finite, so that sums stay so
 
 
+@checked
 def sparse_transport(
     cost: Tensor,
     source_mask: Tensor | None = None,

@@ -19,6 +19,7 @@ import functools
 import importlib.metadata
 from collections.abc import Callable
 
+from espnet_otreg.arguments import checked
 from espnet_otreg.config import did_you_mean
 from espnet_otreg.data.languages import language_or_default
 from espnet_otreg.errors import UserError
@@ -44,6 +45,7 @@ def _whisper(scheme: str) -> Callable[[str], str]:
     return BasicTextNormalizer()
 
 
+@checked
 def normalize(text: str, language: str, scheme: str = TRAINING_SCHEME) -> str:
     """The text as it is trained on or compared: lower-case words with single spaces.
 
@@ -84,6 +86,7 @@ def normalizer_version(scheme: str = TRAINING_SCHEME) -> str:
     return f"{scheme} (whisper-normalizer {importlib.metadata.version('whisper-normalizer')})"
 
 
+@checked
 def split_words(text: str, language: str) -> list[str]:
     """The words of a normalised text, as they are counted; elided words stand alone.
 
@@ -95,6 +98,7 @@ def split_words(text: str, language: str) -> list[str]:
     return text.split()
 
 
+@checked
 def split_characters(text: str, language: str) -> list[str]:
     """The code points of a normalised text, as they are counted for the character error rate.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.ranges import Range, require_in_range
+from espnet_otreg.ranges import SEED, Range, require_in_range
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ REPLICATIONS = 10_000
 LEVEL = 0.95
 RANGES = {
     "replications": Range(1, 10_000_000, whole=True),
-    "seed": Range(0, 2**63 - 1, whole=True),
+    "seed": SEED,
     "level": Range(0, 1),
 }
 _DRAWS_AT_ONCE = 4_000_000  # cluster indices held in memory at once (32 MB)

@@ -75,9 +75,12 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         ot.barycentric_projection,
         {"coupling": PLAN, "points": POINTS[:, :2]},
     ),
-    "cosine_cost": (ot.cosine_cost, {"x": POINTS, "y": POINTS[:, :2]}),
-    "euclidean_cost": (ot.euclidean_cost, {"x": POINTS, "y": POINTS[:, :2]}),
-    "squared_euclidean_cost": (ot.squared_euclidean_cost, {"x": POINTS, "y": POINTS[:, :2]}),
+    "cosine_cost": (ot.cosine_cost, {"speech": POINTS, "text": POINTS[:, :2]}),
+    "euclidean_cost": (ot.euclidean_cost, {"source": POINTS, "target": POINTS[:, :2]}),
+    "squared_euclidean_cost": (
+        ot.squared_euclidean_cost,
+        {"source": POINTS, "target": POINTS[:, :2]},
+    ),
     "with_position": (
         ot.with_position,
         {"points": POINTS, "lengths": torch.tensor([3]), "weight": 0.5},
@@ -127,8 +130,11 @@ def faults_of(function: Callable[..., Any], good: Mapping[str, Any]) -> list[str
                 elif not is_sentence(str(error)):
                     found.append(f"{where}: no sentence: {said!r}")
             else:
-                if kind in ("nan", "nan inside") and has_nan(result):
+                if kind == "nan" and has_nan(result):
                     found.append(f"{where}: gives NaN")
+                shows = isinstance(result, torch.Tensor) and not result.is_floating_point()
+                if kind == "nan inside" and not shows and not has_nan(result):
+                    found.append(f"{where}: the result does not show it")
     return found
 
 
@@ -137,11 +143,11 @@ def hostile(good: Any) -> dict[str, Any]:
     values = dict(VALUES)
     if isinstance(good, torch.Tensor):
         values |= {
-            "empty tensor": good[:, :0],
+            "empty tensor": good.narrow(-1, 0, 0),
             "integers": good.long(),
             "array": np.asarray(good),
             "one dimension": good.flatten(),
-            "other size": torch.cat([good, good], 1),
+            "other size": torch.cat([good, good], min(1, good.dim() - 1)),
         }
         if good.is_floating_point():
             values["nan inside"] = good.masked_fill(good == good.max(), math.nan)

@@ -373,7 +373,11 @@ def test_divergence_refuses_what_it_cannot_place():
             sinkhorn_divergence(x, x + 1, cost=blocked, epsilon=size)
     with pytest.raises(ValueError, match="forbids pairs"):
         sinkhorn_divergence(
-            x, x + 1, cost=lambda u, v: torch.where(torch.ones(3, 3).tril(-1) > 0, INF, squared_euclidean_cost(u, v))
+            x,
+            x + 1,
+            cost=lambda u, v: torch.where(
+                torch.ones(3, 3).tril(-1) > 0, INF, squared_euclidean_cost(u, v)
+            ),
         )
 
     def walled(one, other):

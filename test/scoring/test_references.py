@@ -170,6 +170,17 @@ def test_the_command_does_not_write_over_what_it_reads(
         assert output.read_text() == before
 
 
+def test_a_directory_is_no_score_file(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sets / "out").mkdir()
+    monkeypatch.chdir(sets / "out")
+    words = ["--reference_dir", sets / "test", "--hypothesis", sets / "test/text", "--output"]
+    for output in (sets / "out", "", "."):
+        monkeypatch.setattr("sys.argv", ["slm_score", *map(str, [*words, output])])
+        with pytest.raises(UserError, match="this is a directory; name a file in it"):
+            slm_score.main()
+    assert list((sets / "out").iterdir()) == []
+
+
 def test_a_recipe_checks_its_test_sets(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def check(*names: str) -> None:
         directories = [str(sets / "test"), str(sets / "ood")]
