@@ -89,7 +89,8 @@ def sentence_for(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         reason = (error.strerror or "system error").lower()
         mend = _SYSTEM_MENDS.get(error.errno, "")
-        return str(UserError(reason, str(error.filename or ""), mend))
+        # A name may hold a line break, and what is printed is one line.
+        return str(UserError(reason, str(error.filename or "").replace("\n", "\\n"), mend))
     text = str(error).strip()
     if "in DataLoader worker process" in text:
         # PyTorch hands on what a worker raises as the text of its traceback; the last line is ours.

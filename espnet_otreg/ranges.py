@@ -33,7 +33,8 @@ class Range:
         kinds = int if self.whole else (int, float)
         if not isinstance(value, kinds) or isinstance(value, bool):
             return False
-        return math.isfinite(value) and self.low <= value <= self.high
+        # Not math.isfinite, which overflows at a whole number of 400 digits.
+        return self.low <= value <= self.high and abs(value) != math.inf
 
     def __call__(self, text: str) -> int | float:
         """The number that a word of a command line is (``type`` of argparse).
@@ -64,6 +65,7 @@ class Range:
             raise argparse.ArgumentTypeError(f"expected {self}, found {text!r}") from None
 
 
+BATCH_SIZE = Range(1, 1_000_000, whole=True)
 JOBS = Range(1, 4096, whole=True)  # at a time, on one machine
 SEED = Range(0, 2**32 - 1, whole=True)  # what every generator here takes
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from espnet_otreg.errors import run_main
+from espnet_otreg.errors import UserError, run_main
 from espnet_otreg.scoring.normalize import SCHEMES, SCORING_SCHEME
 
 
@@ -55,10 +55,16 @@ def get_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Score and print the counts of every test set."""
     args = get_parser().parse_args()
+    from espnet_otreg.data.kaldi_dir import TABLES
     from espnet_otreg.scoring.directory import score_directory
     from espnet_otreg.scoring.results import score_measures, score_tables
     from espnet_otreg.scoring.trn import write_score_directories
 
+    read = [args.hypothesis, *(args.reference_dir / name for name in TABLES)]
+    if args.output.resolve() in [path.resolve() for path in read]:
+        raise UserError("this file is read", str(args.output), "give another --output")
+    if args.output.is_dir():
+        raise UserError("this is a directory", f"--output {args.output}", "name a file in it")
     score = score_directory(
         args.reference_dir, args.hypothesis, args.normalizer, args.in_domain, args.equivalences
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from espnet_otreg.config import did_you_mean
 from espnet_otreg.errors import ConfigErrors, UserError
-from espnet_otreg.ranges import Range, require_in_range
+from espnet_otreg.ranges import BATCH_SIZE, SEED, Range, require_in_range
 
 # What each way of decoding reads: the projector's CTC read-out, the LLM, both, or the LLM's
 # floors, which show how much it would say without listening.
@@ -26,7 +26,7 @@ RANGES = {
     "num_beams": Range(1, 1000, whole=True),
     "num_samples": Range(0, 1000, whole=True),
     "temperature": Range(0.01, 100),
-    "seed": Range(0, 2**63 - 1, whole=True),
+    "seed": SEED,
     "ctc_beam": Range(1, 10_000, whole=True),
     "num_candidates": Range(1, 10_000, whole=True),
     "tokens_per_second": Range(0, 1000),
@@ -39,7 +39,7 @@ WEIGHT_RANGES = {
     "prior_weight": Range(-1000, 1000),
 }
 WORK_RANGES = {
-    "batch_size": Range(1, 1_000_000, whole=True),
+    "batch_size": BATCH_SIZE,
     "job": Range(1, 1_000_000, whole=True),
     "num_jobs": Range(1, 1_000_000, whole=True),
 }

@@ -166,10 +166,10 @@ def decode_sets(
         UserError: for mistakes in options, data or model.
     """
     check_modes(modes, options)
-    work = {"batch_size": batch_size, "job": 1 if job is None else job, "num_jobs": num_jobs}
-    require_in_range(work, WORK_RANGES)
+    shares = {"batch_size": batch_size, "job": 1 if job is None else job, "num_jobs": num_jobs}
+    require_in_range(shares, WORK_RANGES)
     if job is not None and job > num_jobs:
-        raise UserError(f"job {job} of {num_jobs}", "--job", "give one from 1 to --num_jobs")
+        raise UserError(f"expected 1 <= job <= num_jobs, found job {job} of {num_jobs}")
     modes = list(dict.fromkeys(["llm", *modes] if "llm_shuffled" in modes else modes))
     decoded = [mode for mode in modes if mode != "llm_shuffled"]
     precomputed = read_model_config(model_dir).encoder == "precomputed"

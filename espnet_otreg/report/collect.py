@@ -135,7 +135,8 @@ def _compare(
         rows[system] if own == common else experiment.row(system, common, TEST_SETS)
         for system, own in zip(systems, seeds, strict=True)
     ]
-    return compare(*(replace(row, name=s.arm_name) for row, s in zip(sides, systems, strict=True)))
+    a, b = (replace(row, name=s.arm_name) for row, s in zip(sides, systems, strict=True))
+    return compare(a, b)
 
 
 def to_json(report: Report) -> dict[str, Any]:

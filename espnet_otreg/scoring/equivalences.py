@@ -179,7 +179,7 @@ def read_equivalences(path: str | Path, scheme: str) -> Equivalences:
     for language in entries:
         compile_rules(entries, language, scheme, errors)
     if errors:
-        raise ConfigErrors(list(dict.fromkeys(errors)), str(path))
+        raise ConfigErrors(sorted(set(errors), key=_place), str(path))
     return Equivalences(Path(path).name, hashlib.sha256(content).hexdigest(), entries)
 
 
@@ -267,3 +267,8 @@ def _line(node: Any) -> int:
 
 def _shown(node: Any) -> str:
     return f"'{node.value}'" if node.id == "scalar" else f"a {node.id}"
+
+
+def _place(error: str) -> tuple[int, str]:
+    """The line that an error begins with, to sort by."""
+    return int(error.split(":")[0].removeprefix("line ")), error

@@ -58,8 +58,8 @@ def is_spaceless(character: str) -> bool:
 def mixes_scripts(text: str, language: str) -> bool:
     """Whether a normalised text has characters without spaces and also words with letters.
 
-    >>> mixes_scripts("我 去 mall", "zh"), mixes_scripts("我 去 24", "zh"), mixes_scripts("go", "en")
-    (True, False, False)
+    >>> [mixes_scripts(text, "zh") for text in ("我 去 mall", "我 去 24", "go")]
+    [True, False, False]
     """
     units = split_mixed(text, language)
     words = any(not is_spaceless(unit[0]) and any(map(str.isalpha, unit)) for unit in units)

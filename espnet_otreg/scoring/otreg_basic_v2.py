@@ -70,17 +70,19 @@ _ARMENIAN_MARKS = re.compile("[\u055b\u055c\u055e\u055f]")
 _GERSHAYIM = re.compile("(?<=[\u05d0-\u05ea])(?:[\"״“”„‟]|'')(?=[\u05d0-\u05ea])")
 
 _KURDISH_PERSIAN = {"ك": "ک", "ي": "ی", "ى": "ی"}
-_SAME_LETTER = {
+_SAME_LETTER: dict[str, dict[str, str]] = {
     "ro": {"ş": "ș", "ţ": "ț"},
     "fa": _KURDISH_PERSIAN,
     "ckb": _KURDISH_PERSIAN,
+    "ku": _KURDISH_PERSIAN,
     "ur": {"ك": "ک", "ي": "ی"},
     "az": {"ǝ": "ə"},
 }
 _YIDDISH = str.maketrans({"װ": "וו", "ױ": "וי", "ײ": "יי"})
 
 _VIETNAMESE = re.compile(
-    "(?:(o)([\u0300\u0301\u0303\u0309\u0323])([ae])|(u)([\u0300\u0301\u0303\u0309\u0323])(y))(?= |$)"
+    "(?:(o)([\u0300\u0301\u0303\u0309\u0323])([ae])"
+    "|(u)([\u0300\u0301\u0303\u0309\u0323])(y))(?= |$)"
 )
 _HAN_REPEATED = re.compile("([\u3400-\u9fff\U00020000-\U0003ffff]+)(々+)")
 _KANA_REPEATED = re.compile("([\u3041-\u3096\u30a1-\u30fa])([ゝゞヽヾ])")
@@ -108,6 +110,8 @@ def _folded(character: str) -> tuple[str, bool]:
 
 
 def _fold_shapes(text: str) -> str:
+    if text.isascii():
+        return text
     parts: list[str] = []
     for before, here, after in zip(" " + text, text, text[1:] + " ", strict=False):
         folded, apart = _folded(here)
@@ -205,6 +209,8 @@ def otreg_basic_v2(text: str, language: str) -> str:
     text = unicodedata.normalize("NFC", _lower(text, language))
     text = unicodedata.normalize("NFC", _drop_points(text, language))
     text = "".join(map(_digit, text)) if not text.isascii() else text
-    text = text.translate(str.maketrans(_SAME_LETTER.get(language, {}))).translate(_YIDDISH)
+    for one, other in _SAME_LETTER.get(language, {}).items():
+        text = text.replace(one, other)
+    text = text.translate(_YIDDISH)
     words = _LEADING_APOSTROPHE.sub("", kept_words(_within_words(text, language)))
     return _by_place(words, language)

@@ -20,6 +20,7 @@ from espnet_otreg.scoring.rows import (
     macro_rates,
     measure_label,
     micro_rate,
+    require_measures,
     resampling_note,
     synthetic_mark,
 )
@@ -48,6 +49,7 @@ _INTERVAL_NOTE = (
 def score_measures(score: Score, asked: Sequence[Measure] | None = None) -> tuple[Measure, ...]:
     """The error rates to show of one score: those asked for, else WER and CER, and MER if a set
     mixes scripts."""
+    require_measures(asked or [])
     mixed = any(is_mixed(s.mixed_references, s.utterances) for s in score.sets)
     return tuple(dict.fromkeys(asked or (ALL_MEASURES if mixed else MEASURES)))
 
@@ -126,9 +128,9 @@ def result_tables(rows: Sequence[Row], measures: Sequence[Measure] | None = None
         for measure in shown
     ]
     sets = {result.label: result for row in rows for result in row.sets}
-    notes = (_INTERVAL_NOTE, resampling_note(list(sets.values())))
-    notes += (MER_NOTE,) if "mer" in shown else ()
-    tables[-1] = replace(tables[-1], notes=notes)
+    notes = [_INTERVAL_NOTE, resampling_note(list(sets.values()))]
+    notes += [MER_NOTE] if "mer" in shown else []
+    tables[-1] = replace(tables[-1], notes=tuple(notes))
     tables.append(_set_table(rows, shown))
     if any(row.seeds > 1 for row in rows):
         tables.append(_seed_table(rows, shown))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from espnet_otreg.config import did_you_mean
 from espnet_otreg.errors import UserError
 from espnet_otreg.scoring.score import is_mixed, macro, read_score, scored_with
 from espnet_otreg.scoring.significance import Floats, bootstrap_rates
@@ -125,14 +126,35 @@ def measure_label(sets: Sequence[SetResult], measure: Measure) -> str:
     return "WER/CER" if "character" in units else "WER"
 
 
+def require_measures(asked: Sequence[Measure]) -> None:
+    """Check the names of error rates.
+
+    Raises:
+        UserError: if one is unknown.
+
+    >>> require_measures(["mre"])
+    Traceback (most recent call last):
+    ...
+    espnet_otreg.errors.UserError: unknown error rate 'mre'; did you mean 'mer'?
+    """
+    if isinstance(asked, str):
+        raise UserError(f"expected a list of error rates, found {asked!r}")
+    for name in asked:
+        if name not in ALL_MEASURES:
+            hint = did_you_mean(str(name), ALL_MEASURES)
+            raise UserError(f"unknown error rate {name!r}", "", hint)
+
+
 def chosen_measures(
     sets: Sequence[SetResult], asked: Sequence[Measure] | None = None
 ) -> tuple[Measure, ...]:
     """The error rates to show: those asked for, else WER and CER, and MER if a set mixes scripts.
 
     Raises:
-        UserError: if MER is asked for and a set was scored before there was any.
+        UserError: if a rate is unknown, or if MER is asked for and a set was scored before there
+            was any.
     """
+    require_measures(asked or [])
     without = [s.label for s in sets if any("mer" not in score for score in s.scores)]
     if asked:
         if "mer" in asked and without:

@@ -13,10 +13,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from espnet_otreg.errors import UserError
+from espnet_otreg.ranges import SEED, Range, require_in_range
+
 Floats = NDArray[np.float64]
 
 REPLICATIONS = 10_000
 LEVEL = 0.95
+RANGES = {
+    "replications": Range(1, 10_000_000, whole=True),
+    "seed": SEED,
+    "level": Range(0, 1),
+}
 _DRAWS_AT_ONCE = 4_000_000  # cluster indices held in memory at once (32 MB)
 _Z_TWO_SIDED_5_PERCENT, _Z_POWER_80_PERCENT = 1.959964, 0.841621
 
@@ -39,14 +47,26 @@ def bootstrap_rates(
         lengths: (N,) reference lengths.
         clusters: (N,) index of the cluster of each utterance, from 0 without gaps.
         name: the test set.
+        replications, seed: see :data:`RANGES`.
 
     Returns:
         (A, replications).
+
+    Raises:
+        UserError: if a number is out of its range, errors or lengths are not finite, or a
+            reference is empty.
 
     >>> draws = bootstrap_rates(np.ones((1, 4)), np.full(4, 2.0), np.arange(4), "x", 3)
     >>> draws.tolist()
     [[50.0, 50.0, 50.0]]
     """
+    require_in_range({"replications": replications, "seed": seed}, RANGES)
+    if not (np.isfinite(errors).all() and np.isfinite(lengths).all() and (lengths > 0).all()):
+        raise UserError(
+            "errors and lengths must be finite and every reference longer than 0",
+            f"test set '{name}'",
+            "score it again",
+        )
     count = int(clusters.max()) + 1
     summed = np.stack([np.bincount(clusters, row, count) for row in (*errors, lengths)])
     random = np.random.default_rng([seed, zlib.crc32(name.encode())])
@@ -62,9 +82,17 @@ def bootstrap_rates(
 def percentile_interval(draws: Floats, level: float = LEVEL) -> tuple[float, float]:
     """The percentile bootstrap interval.
 
+    Args:
+        draws: of the bootstrap.
+        level: confidence, from 0 to 1.
+
+    Raises:
+        ConfigErrors: if the level is none.
+
     >>> percentile_interval(np.arange(101.0), 0.5)
     (25.0, 75.0)
     """
+    require_in_range({"level": level}, RANGES)
     tail = 50.0 * (1.0 - level)
     low, high = np.percentile(draws, [tail, 100.0 - tail])
     return float(low), float(high)

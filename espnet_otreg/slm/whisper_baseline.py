@@ -20,6 +20,7 @@ from espnet_otreg.errors import UserError
 from espnet_otreg.files import lock_directory, read_json, write_json
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.progress import Progress
+from espnet_otreg.ranges import BATCH_SIZE, require_in_range
 from espnet_otreg.slm.pretrained import load_pretrained, reading
 from espnet_otreg.slm.waveform import SAMPLE_RATE, read_waveform
 
@@ -112,6 +113,7 @@ def decode_baseline(
     """
     start = time.monotonic()
     waves = read_recordings(Path(data) / "wav.scp")
+    require_in_range({"batch_size": batch_size}, {"batch_size": BATCH_SIZE})
     chunks = _chunks(Path(data), batch_size)
     directory = model_directory(model)
     digest = weights_sha256(directory)

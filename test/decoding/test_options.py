@@ -32,6 +32,7 @@ NO_NUMBERS: tuple[Any, ...] = (
     -math.inf,
     1e300,
     10**30,
+    10**400,
 )
 
 

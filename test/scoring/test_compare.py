@@ -127,6 +127,22 @@ def test_other_test_sets_and_normalizers_are_refused(make_score: Callable) -> No
         compare(a, load_row("b", [make_score(0.4), make_score(0.4, domain="tuxpaint")]))
 
 
+def test_another_choice_of_in_domain_sets_is_refused(
+    make_corpus: Callable, write_corpora: Callable, tmp_path: Path
+) -> None:
+    directory, hypothesis = write_corpora([make_corpus("en", 9)], "own")
+    rows = []
+    for name, in_domain in (("a", ["own"]), ("b", [])):
+        score_directory(directory, hypothesis, in_domain=in_domain).write(tmp_path / f"{name}.json")
+        rows.append(load_row(name, [tmp_path / f"{name}.json"]))
+    with pytest.raises(UserError) as refused:
+        compare(*rows)
+    assert str(refused.value) == (
+        "en own counts as out-of-domain for 'b' and as in-domain for 'a'; "
+        "score both again with the same --in_domain"
+    )
+
+
 def test_rows_that_do_not_fit_together_are_refused(make_score: Callable) -> None:
     one, two = make_score(0.4), make_score(0.4, seed=1)
     tuxpaint = make_score(0.4, domain="tuxpaint")

@@ -11,6 +11,7 @@ import kaldialign
 import numpy as np
 import pytest
 
+from espnet_otreg.errors import UserError
 from espnet_otreg.scoring.error_rate import count_errors
 from espnet_otreg.scoring.significance import (
     bootstrap_p,
@@ -151,6 +152,22 @@ def test_matched_pairs_at_its_edges() -> None:
     assert matched_pairs(np.zeros(5)) == (0.0, 1.0)
     assert matched_pairs(np.ones(5)) == (math.inf, 0.0)
     assert matched_pairs(np.ones(1)) == (0.0, 1.0)
+
+
+def test_numbers_that_are_none_are_refused() -> None:
+    lengths, clusters = np.ones(3), np.arange(3)
+    for wrong in (0, -1, 1.5, math.nan, None, "9", 10**9):
+        with pytest.raises(UserError, match="replications: expected a whole number from 1 to"):
+            bootstrap_rates(lengths[None], lengths, clusters, "x", wrong)  # type: ignore[arg-type]
+    for wrong in (-1, 0.5, None):
+        with pytest.raises(UserError, match="seed: expected a whole number from 0 to"):
+            bootstrap_rates(lengths[None], lengths, clusters, "x", 9, wrong)  # type: ignore[arg-type]
+    for wrong in (-0.1, 95, math.nan, "0.95"):
+        with pytest.raises(UserError, match="level: expected a number from 0 to 1"):
+            percentile_interval(lengths, wrong)  # type: ignore[arg-type]
+    for errors, counted in ((lengths * math.nan, lengths), (lengths, lengths * 0)):
+        with pytest.raises(UserError, match="test set 'x'"):
+            bootstrap_rates(errors[None], counted, clusters, "x", 9)
 
 
 def test_holm_keeps_order_and_bounds() -> None:

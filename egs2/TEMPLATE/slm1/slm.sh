@@ -36,6 +36,7 @@ floor_modes="llm_shuffled llm_no_speech" # more ways for the first arm: what the
 decode_batch_size=32  # utterances decoded together
 decode_nj=1           # processes of decoding; one uses all cores
 decode_args=          # more options of slm_decode
+score_args=           # more options of slm_score, such as "--equivalences own.yaml"
 num_splits=1          # parts in which training reads its set, one after another, if it is too large
 pretrain_args=        # more options of the training command of pretrain
 sft_args=             # ... of train_sft

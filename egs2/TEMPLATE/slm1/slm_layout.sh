@@ -43,6 +43,7 @@ for name in encoder llm data_root; do
   fi
 done
 read -ra decode_args_list <<<"${decode_args}"
+read -ra score_args_list <<<"${score_args}"
 
 raw=dump/raw
 features=dump/features/$(basename "${encoder}")

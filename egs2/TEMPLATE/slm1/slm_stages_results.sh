@@ -142,14 +142,19 @@ decode_with_whisper() {
 
 # score_sets DIR SET...: of the hypotheses DIR/SET/text.
 score_sets() {
-  local dir=$1 set
+  local dir=$1 set word facts=()
+  for word in "${score_args_list[@]}"; do
+    if [[ -f "${word}" ]]; then # equivalences: another content is another score
+      facts+=(--input "${word}")
+    fi
+  done
   for set in "${@:2}"; do
     model_step "${dir}/${set}/scoring" --input "${raw}/${set}/text" --input "${dir}/${set}/text" \
-      --output "${dir}/${set}/scoring/score.json" \
+      "${facts[@]}" --output "${dir}/${set}/scoring/score.json" \
       -- launch train_cmd "${dir}/log/score_${set}.log" \
       python -m espnet_otreg.bin.slm_score --reference_dir "${raw}/${set}" \
       --hypothesis "${dir}/${set}/text" --output "${dir}/${set}/scoring/score.json" \
-      --in_domain "${in_domain_list[@]}"
+      --normalizer otreg-basic-v2 --in_domain "${in_domain_list[@]}" "${score_args_list[@]}"
   done
 }
 
