@@ -67,6 +67,9 @@ class Range:
 
 BATCH_SIZE = Range(1, 1_000_000, whole=True)
 JOBS = Range(1, 4096, whole=True)  # at a time, on one machine
+SHARES = Range(1, 100_000, whole=True)  # that work is cut into
+COUNT = Range(0, 2**31 - 1, whole=True)
+SECONDS = Range(0, 1_000_000)
 SEED = Range(0, 2**32 - 1, whole=True)  # what every generator here takes
 
 

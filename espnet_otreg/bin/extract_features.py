@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.ranges import JOBS, SECONDS, SEED, SHARES
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -23,21 +24,26 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", required=True, help="Whisper, wav2vec 2.0 or w2v-BERT: directory or hub name"
     )
-    parser.add_argument("--nj", type=int, default=1, help="jobs at a time")
-    parser.add_argument("--job", type=int, help="do only this job, from 1")
-    parser.add_argument("--num_jobs", type=int, help="jobs to cut the work into")
+    parser.add_argument("--nj", type=JOBS, default=1, help="jobs at a time")
+    parser.add_argument("--job", type=SHARES, help="do only this job, from 1")
+    parser.add_argument("--num_jobs", type=SHARES, help="jobs to cut the work into")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument(
         "--batch_seconds",
-        type=float,
+        type=SECONDS,
         help="padded audio encoded at once (default: 0, one by one, on cpu; 240 on cuda)",
     )
-    parser.add_argument("--trailing_silence", type=float, default=0.5, help="seconds appended")
-    parser.add_argument("--augment_copies", type=int, default=0, help="augmented copies to add")
+    parser.add_argument("--trailing_silence", type=SECONDS, default=0.5, help="seconds appended")
+    parser.add_argument(
+        "--augment_copies",
+        type=COUNT,
+        default=0,
+        help="augmented copies to add",
+    )
     parser.add_argument("--only_augmented", action="store_true", help="leave the originals out")
     parser.add_argument("--augment_config", help="YAML with probabilities and ranges")
-    parser.add_argument("--seed", type=int, default=0, help="of the augmentation")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the augmentation")
     return parser
 
 

@@ -10,6 +10,7 @@ from espnet_otreg.data.format import format_data
 from espnet_otreg.data.own_text import RAW_TEXT
 from espnet_otreg.data.prep_log import format_counts
 from espnet_otreg.errors import run_main
+from espnet_otreg.ranges import COUNT, JOBS, SECONDS
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -22,18 +23,18 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data_dir", type=Path, required=True, help="what to convert")
     parser.add_argument("--output_dir", type=Path, required=True, help="the converted directory")
     parser.add_argument(
-        "--limit", type=int, default=0,
+        "--limit", type=COUNT, default=0,
         help="utterances kept of each (domain, language), lowest sha256 of the id; 0 = all",
     )  # fmt: skip
-    parser.add_argument("--min_duration", type=float, default=0.1, help="seconds")
-    parser.add_argument("--max_duration", type=float, default=30.0, help="seconds")
+    parser.add_argument("--min_duration", type=SECONDS, default=0.1, help="seconds")
+    parser.add_argument("--max_duration", type=SECONDS, default=30.0, help="seconds")
     add_audio_options(parser)
     parser.add_argument(
         "--marks", type=Path,
         help="file with lines 'MARK remove', 'MARK keep', 'MARK drop' or 'MARK word TEXT' that say "
         "what marks such as [door] in the transcripts are",
     )  # fmt: skip
-    parser.add_argument("--nj", type=int, default=2, help="processes")
+    parser.add_argument("--nj", type=JOBS, default=2, help="processes")
     return parser
 
 

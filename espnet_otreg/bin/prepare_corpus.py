@@ -8,6 +8,7 @@ from pathlib import Path
 from espnet_otreg.data.corpora import CORPORA, PUBLISHED
 from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.ranges import JOBS
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -25,7 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--subset", help=f"the publisher's set, of {', '.join(sorted(PUBLISHED))}; others have none"
     )
-    parser.add_argument("--nj", type=int, default=2, help="files looked at at a time")
+    parser.add_argument("--nj", type=JOBS, default=2, help="files looked at at a time")
     return parser
 
 

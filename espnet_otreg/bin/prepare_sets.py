@@ -8,7 +8,8 @@ from pathlib import Path
 from espnet_otreg.data.corpora import PUBLISHED
 from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.data.published_sets import parse_parts, pool_sets, prepare_parts
-from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.errors import run_main
+from espnet_otreg.ranges import COUNT, JOBS
 
 SETS = ("train", "dev", "test", "ood")
 
@@ -39,18 +40,16 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output_dir", type=Path, default="data", help="gets train, dev, ...")
     parser.add_argument(
-        "--train_limit", type=int, default=0,
+        "--train_limit", type=COUNT, default=0,
         help="utterances of each corpus and language in train; 0 = all",
     )  # fmt: skip
-    parser.add_argument("--nj", type=int, default=2, help="files fetched or looked at at a time")
+    parser.add_argument("--nj", type=JOBS, default=2, help="files fetched or looked at at a time")
     return parser
 
 
 def main() -> None:
     """Fetch, prepare, pool, and print the tables."""
     arguments = get_parser().parse_args()
-    if arguments.train_limit < 0 or arguments.nj < 1:
-        raise UserError("expected 0 or more, and 1 or more", "--train_limit, --nj")
     languages = [canonical_language(name) for name in arguments.languages.split(",")]
     sets = {
         name: parse_parts(getattr(arguments, name), languages, need_all=name != "ood")

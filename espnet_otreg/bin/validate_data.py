@@ -12,6 +12,7 @@ from espnet_otreg.data.own_text import read_marks
 from espnet_otreg.data.prep_log import format_counts
 from espnet_otreg.data.validate import AudioChecks, validate_data
 from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.ranges import COUNT, SECONDS
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -24,9 +25,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("data_dirs", nargs="+", type=Path, metavar="DIR", help="data directory")
     parser.add_argument("--check_audio", action="store_true", help="also decode every recording")
     add_audio_options(parser)
-    parser.add_argument("--show", type=int, default=20, help="faults printed of each directory")
+    parser.add_argument("--show", type=COUNT, default=20, help="faults printed of each directory")
     parser.add_argument(
-        "--max_duration", type=float, default=None, help="seconds; longer utterances are faults"
+        "--max_duration", type=SECONDS, default=None, help="seconds; longer utterances are faults"
     )
     parser.add_argument(
         "--marks",

@@ -30,6 +30,7 @@ from espnet_otreg.data.split import lowest_hash
 from espnet_otreg.data.validate import DataErrors, require_valid
 from espnet_otreg.errors import UserError, sentence_for
 from espnet_otreg.files import lock_directory, read_json, write_json
+from espnet_otreg.ranges import COUNT, JOBS, require_in_range
 
 SAMPLE_RATE = 16000
 REPORT = "format_report.json"
@@ -187,10 +188,11 @@ def format_data(
         UserError: if another run writes there, or nothing is left.
     """
     data_dir, output_dir = Path(data_dir), Path(output_dir)
-    if limit < 0 or jobs < 1 or not 0 <= min_duration <= max_duration:
+    require_in_range({"limit": limit, "jobs": jobs}, {"limit": COUNT, "jobs": JOBS})
+    if not 0 <= min_duration <= max_duration:
         raise UserError(
-            "expected limit >= 0, jobs >= 1 and 0 <= min_duration <= max_duration",
-            f"limit {limit}, jobs {jobs}, durations {min_duration:g} to {max_duration:g} s",
+            "expected 0 <= min_duration <= max_duration",
+            f"durations {min_duration:g} to {max_duration:g} s",
         )
     if data_dir.resolve() == output_dir.resolve():
         raise UserError("input and output are one directory", str(data_dir), "choose another one")
