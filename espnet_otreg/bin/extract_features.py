@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from espnet_otreg.errors import UserError, run_main
-from espnet_otreg.ranges import JOBS, SECONDS, SEED, SHARES
+from espnet_otreg.ranges import COUNT, JOBS, SECONDS, SEED, SHARES
 
 
 def get_parser() -> argparse.ArgumentParser:
