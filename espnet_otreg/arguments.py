@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import typing
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -62,13 +63,17 @@ factor: expected float, found nan
             for name, value in given.items()
             if name in expected
             and signature.parameters[name].kind not in _VARIABLE
-            and not fits(value, expected[name])
+            and (_is_nan(value) or not fits(value, expected[name]))
         ]
         if errors:
             raise ArgumentErrors("; ".join(errors), function.__name__)
         return function(*args, **kwargs)
 
     return call
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _short(value: object) -> str:

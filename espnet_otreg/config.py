@@ -36,13 +36,30 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def positive(**values: float) -> list[str]:
-    """Messages about values that are not.
+    """Messages about values that are not, or not finite.
 
-    >>> positive(layers=2, width=0)
-    ['width: must be positive, found 0']
+    >>> positive(layers=2, width=0, scale=float("nan"))
+    ['width: must be positive, found 0', 'scale: must be positive, found nan']
     """
     return [
-        f"{name}: must be positive, found {v}" for name, v in values.items() if not 0 < v < math.inf
+        f"{name}: must be {'finite' if v == math.inf else 'positive'}, found {v}"
+        for name, v in values.items()
+        if not 0 < v < math.inf
+    ]
+
+
+def not_negative(**values: float) -> list[str]:
+    """Messages about values that are negative, or not finite.
+
+    >>> not_negative(noise=0.0, weight=-1.0)
+    ['weight: must not be negative, found -1.0']
+    >>> not_negative(weight=float("nan"))
+    ['weight: must be finite, found nan']
+    """
+    return [
+        f"{name}: must {'not be negative' if v < 0 else 'be finite'}, found {v}"
+        for name, v in values.items()
+        if not 0 <= v < math.inf
     ]
 
 
@@ -58,11 +75,11 @@ def probability(**values: float) -> list[str]:
 def fits(value: Any, expected: Any) -> bool:
     """Whether a value is of an annotated type.
 
-    An int is a fine float, but a bool is no int and NaN no float; a text is no sequence of texts.
-    Of a type that is not known here (a ``TypeVar``, a string) every value is.
+    An int is a fine float, but a bool is no int; a text is no sequence of texts. Of a type that is
+    not known here (a ``TypeVar``, a string) every value is.
 
-    >>> fits(1, float), fits(True, int), fits(float("nan"), float)
-    (True, False, False)
+    >>> fits(1, float), fits(True, int)
+    (True, False)
     >>> fits("ab", Sequence[str]), fits(["ab"], Sequence[str])
     (False, True)
     """
@@ -89,8 +106,8 @@ def fits(value: Any, expected: Any) -> bool:
         return value is None
     if expected is float:
         if isinstance(value, numbers.Integral):
-            return not isinstance(value, bool) and abs(value) < _INTEGERS_OF_A_FLOAT
-        return isinstance(value, numbers.Real) and not math.isnan(value)
+            return not isinstance(value, bool) and abs(int(value)) < _INTEGERS_OF_A_FLOAT
+        return isinstance(value, numbers.Real)
     if expected is int:
         return isinstance(value, numbers.Integral) and not isinstance(value, bool)
     kind = origin or expected

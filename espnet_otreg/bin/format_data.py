@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from espnet_otreg.data.audio.options import add_audio_options
 from espnet_otreg.data.format import format_data
+from espnet_otreg.data.own_text import RAW_TEXT
 from espnet_otreg.data.prep_log import format_counts
 from espnet_otreg.errors import run_main
 
@@ -25,9 +27,7 @@ def get_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--min_duration", type=float, default=0.1, help="seconds")
     parser.add_argument("--max_duration", type=float, default=30.0, help="seconds")
-    parser.add_argument(
-        "--mix_channels", action="store_true", help="average stereo instead of refusing it"
-    )
+    add_audio_options(parser)
     parser.add_argument(
         "--marks", type=Path,
         help="file with lines 'MARK remove', 'MARK keep', 'MARK drop' or 'MARK word TEXT' that say "
@@ -47,14 +47,19 @@ def main() -> None:
         min_duration=arguments.min_duration,
         max_duration=arguments.max_duration,
         mix_channels=arguments.mix_channels,
+        resample=arguments.resample,
         jobs=arguments.nj,
         marks=arguments.marks,
     )
+    for sentence in report.conversions:
+        print(sentence)
     dropped = format_counts({reason: len(ids) for reason, ids in report.dropped.items()})
     print(
         f"{arguments.output_dir}: {report.kept} utterances, {report.seconds:.1f} s; "
         f"dropped: {dropped}"
     )
+    if arguments.marks and (arguments.data_dir / RAW_TEXT).exists():
+        print(f"{arguments.data_dir} has {RAW_TEXT}: its text is prepared, --marks is not used")
     if report.marks:
         print(f"marks: {format_counts({what: len(ids) for what, ids in report.marks.items()})}")
 

@@ -10,6 +10,7 @@ import argparse
 import sys
 from typing import Any
 
+from espnet_otreg.data.audio.options import add_audio_options, audio_options
 from espnet_otreg.decoding import options
 from espnet_otreg.decoding.options import MODES, DecodingOptions, check_modes, without_effect
 from espnet_otreg.errors import run_main
@@ -53,6 +54,7 @@ def get_parser() -> argparse.ArgumentParser:
     weight.add_argument("--joint_weight_dev", help="the data directory that chooses it, by WER")
     number("prior_weight", 0.0, "of the LLM alone (joint)")
     number("length_bonus", 0.0, "per token (joint)")
+    add_audio_options(parser)
     number("job", None, "do only this share of the work, from 1")
     number("num_jobs", 1, "shares")
     return parser
@@ -85,6 +87,7 @@ def main() -> None:
         batch_size=args.batch_size,
         job=args.job,
         num_jobs=args.num_jobs,
+        audio=audio_options(args),
     )
 
 

@@ -1,39 +1,89 @@
-"""Transcribe recordings: one line of text for each file, in their order."""
+"""Transcribe recordings: files, directories, quoted patterns, or standard input ('-').
+
+Goes on after a recording that cannot be transcribed; says which, counts them at the end and ends
+with status 1.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from espnet_otreg.data.validate import require_recordings
-from espnet_otreg.errors import run_main
+from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.transcription.outputs import FORMATS, quiet_about_closed_pipe
+
+if TYPE_CHECKING:
+    from espnet_otreg.slm.speech_lm import SpeechLM
+
+Start = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 def get_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("audio", nargs="+", help="WAV, FLAC, Ogg, MP3, ... of any rate")
+    parser.add_argument("audio", nargs="*", help="WAV, FLAC, Ogg, MP3, ... of any rate")
+    parser.add_argument("--list", help="a file with one path a line, or path, tab and language")
     parser.add_argument("--model_dir", required=True, help="packed or training directory")
-    parser.add_argument("--language", required=True, help="ISO-639-1 code, for the prompt")
-    parser.add_argument("--mode", help="ctc, llm or joint (default, where there is CTC)")
+    parser.add_argument("--language", help="code or English name, for the prompt; auto: identify")
+    parser.add_argument(
+        "--mode", help="ctc, llm, joint (default, where there is CTC), sample or llm_no_speech"
+    )
+    parser.add_argument("--num_samples", type=int, default=8, help="of the LLM (mode sample)")
+    formats = "; ".join(f"{kind}: {text}" for kind, text in FORMATS.items())
+    parser.add_argument("--format", default="txt", choices=FORMATS, help=formats)
+    parser.add_argument("--output", help="file, which appears when all is done; else the screen")
+    parser.add_argument(
+        "--batch_size", type=int, default=1, help="recordings decoded together; more is faster"
+    )
     parser.add_argument("--checkpoint", help="file name; else averaged, best or latest")
     parser.add_argument("--encoder", help="the encoder's directory or hub name, if it has moved")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
     return parser
 
 
-def main() -> None:
-    """Parse the command line and print the transcripts."""
-    args = get_parser().parse_args()
-    # Before the model is loaded: a misspelt file is no reason to wait.
-    require_recordings(args.audio, args.language)
-    from espnet_otreg.slm.speech_lm import SpeechLM
+def main(start: Start = contextlib.nullcontext) -> None:
+    """Parse the command line and transcribe; ``start`` is entered before anything heavy."""
+    parser = get_parser()
+    args = parser.parse_args()
+    if not args.audio and args.list is None:
+        parser.error("the following arguments are required: audio (or --list)")
+    from espnet_otreg.decoding.options import MODES, DecodingOptions, check_modes
+    from espnet_otreg.transcription.inputs import find_inputs
+    from espnet_otreg.transcription.run import Task, transcribe
 
-    model = SpeechLM.from_pretrained(
-        args.model_dir, checkpoint=args.checkpoint, encoder=args.encoder, device=args.device
+    options = DecodingOptions(num_samples=args.num_samples if args.mode == "sample" else 0)
+    if args.mode is not None:
+        check_modes([args.mode], options)
+    if args.mode == "llm_shuffled":
+        raise UserError(f"mode {args.mode!r}: {MODES[args.mode]}", "--mode", "take slm_decode")
+    task = Task(
+        find_inputs(args.audio, args.list),
+        args.model_dir,
+        args.language,
+        args.mode,
+        args.format,
+        args.output,
+        args.batch_size,
     )
-    for path in args.audio:
-        print(model.transcribe(path, args.language, args.mode), flush=True)
+
+    def load() -> SpeechLM:
+        from espnet_otreg.slm.speech_lm import SpeechLM
+
+        return SpeechLM.from_pretrained(
+            args.model_dir,
+            checkpoint=args.checkpoint,
+            encoder=args.encoder,
+            device=args.device,
+            options=options,
+        )
+
+    with quiet_about_closed_pipe(), start():
+        transcribe(task, load)
 
 
 if __name__ == "__main__":
-    run_main(main)
+    from espnet_otreg.slm.startup import without_compiler
+
+    run_main(lambda: main(without_compiler))

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from espnet_otreg.data.audio.options import add_audio_options
 from espnet_otreg.data.mark_rules import read_mark_rules
 from espnet_otreg.data.own_text import read_marks
 from espnet_otreg.data.prep_log import format_counts
@@ -22,9 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("data_dirs", nargs="+", type=Path, metavar="DIR", help="data directory")
     parser.add_argument("--check_audio", action="store_true", help="also decode every recording")
-    parser.add_argument(
-        "--mix_channels", action="store_true", help="stereo is no fault: it will be mixed"
-    )
+    add_audio_options(parser)
     parser.add_argument("--show", type=int, default=20, help="faults printed of each directory")
     parser.add_argument(
         "--max_duration", type=float, default=None, help="seconds; longer utterances are faults"
@@ -41,12 +40,20 @@ def main() -> None:
     """Check every directory."""
     arguments = get_parser().parse_args()
     checks = AudioChecks(
-        arguments.check_audio, arguments.mix_channels, max_seconds=arguments.max_duration
+        arguments.check_audio,
+        arguments.mix_channels,
+        arguments.resample,
+        max_seconds=arguments.max_duration,
     )
     rules = read_mark_rules(arguments.marks) if arguments.marks else []
     faults = 0
     for directory in arguments.data_dirs:
-        errors = validate_data(directory, checks, rules)
+        notices: list[str] = []
+        errors = validate_data(directory, checks, rules, notices)
+        for notice in notices[: arguments.show]:
+            print(f"notice: {notice}")
+        if len(notices) > arguments.show:
+            print(f"{directory}: ... and {len(notices) - arguments.show} more notices")
         faults += len(errors)
         for error in errors[: arguments.show]:
             print(error, file=sys.stderr)

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from espnet_otreg.arguments import checked
-from espnet_otreg.data.audio import write_wav
+from espnet_otreg.data.audio import Conversions, write_wav
 from espnet_otreg.data.audio.options import AudioOptions
 from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.data.kaldi_dir import (
@@ -25,6 +25,7 @@ from espnet_otreg.data.kaldi_dir import (
 from espnet_otreg.data.languages import read_languages
 from espnet_otreg.data.mark_rules import MarkRule, read_mark_rules
 from espnet_otreg.data.own_text import RAW_TEXT, OwnText, read_own_text
+from espnet_otreg.data.prep_log import format_counts
 from espnet_otreg.data.split import lowest_hash
 from espnet_otreg.data.validate import DataErrors, require_valid
 from espnet_otreg.errors import UserError, sentence_for
@@ -36,7 +37,7 @@ REPORT = "format_report.json"
 
 @dataclasses.dataclass(frozen=True)
 class FormatReport:
-    """What :func:`format_data` kept and dropped (reason -> utterance ids).
+    """What :func:`format_data` kept, dropped (reason -> utterance ids) and converted.
 
     ``marks`` are the ids of utterances with marks, by what was done: ``"[noise] removed"``.
     """
@@ -45,6 +46,7 @@ class FormatReport:
     seconds: float
     dropped: dict[str, list[str]]
     marks: dict[str, list[str]]
+    conversions: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +78,8 @@ def read_any_data_dir(directory: str | Path, rules: Sequence[MarkRule] = ()) -> 
         rules: what the user says of marks.
     """
     directory = Path(directory)
-    recordings, texts = read_recordings(directory / "wav.scp"), read_table(directory / "text")
-    languages = read_languages(directory / "utt2lang")
+    recordings = read_recordings(directory / "wav.scp")
+    texts, languages = read_table(directory / "text"), read_languages(directory / "utt2lang")
 
     def optional(name: str) -> dict[str, str]:
         return read_table(directory / name) if (directory / name).exists() else {}
@@ -94,30 +96,30 @@ def read_any_data_dir(directory: str | Path, rules: Sequence[MarkRule] = ()) -> 
     return AnyDataDir(utterances, recordings, own.dropped, own.marks)
 
 
-def _convert(item: tuple[Recording, str], mix_channels: bool) -> str | None:
-    """Convert one (source, target); the sentence that says why not."""
+def _convert(item: tuple[Recording, str], options: AudioOptions) -> tuple[str | None, Conversions]:
+    """Convert one (source, target); the sentence that says why not, and what was converted."""
     source, target = item
+    seen = Conversions()
     if os.path.exists(target):
-        return None
+        return None, seen
     try:
-        options = AudioOptions(mix_channels=mix_channels)
-        write_wav(target, source.read(SAMPLE_RATE, options), SAMPLE_RATE)
+        write_wav(target, source.read(SAMPLE_RATE, options, seen), SAMPLE_RATE)
     except (UserError, OSError) as error:
         if isinstance(error, OSError) and str(error.filename) != source.path:
             raise  # the output disk is full or not writable: no fault of this recording
-        return sentence_for(error)
-    return None
+        return sentence_for(error), seen
+    return None, seen
 
 
 def _run(
-    items: Sequence[tuple[Recording, str]], mix_channels: bool, jobs: int
-) -> Iterator[tuple[tuple[Recording, str], str | None]]:
-    convert = functools.partial(_convert, mix_channels=mix_channels)
+    items: Sequence[tuple[Recording, str]], options: AudioOptions, jobs: int
+) -> Iterator[tuple[str | None, Conversions]]:
+    convert = functools.partial(_convert, options=options)
     if jobs == 1:
-        yield from zip(items, map(convert, items), strict=True)
+        yield from map(convert, items)
     else:
         with ProcessPoolExecutor(jobs) as pool:
-            yield from zip(items, pool.map(convert, items, chunksize=16), strict=True)
+            yield from pool.map(convert, items, chunksize=16)
 
 
 def _by_duration(
@@ -139,9 +141,9 @@ def _by_duration(
     return kept, errors
 
 
-def _source_digest(found: AnyDataDir, mix_channels: bool) -> str:
+def _source_digest(found: AnyDataDir, options: AudioOptions) -> str:
     """Changes when any source file does; WAV files made from other sources are thrown away."""
-    digest = hashlib.sha256(f"{SAMPLE_RATE} {mix_channels}\n".encode())
+    digest = hashlib.sha256(f"{SAMPLE_RATE} {options}\n".encode())
     for utterance in found.utterances:
         recording = found.recordings[utterance.utterance_id]
         stat = os.stat(recording.path)
@@ -158,7 +160,8 @@ def format_data(
     limit: int = 0,
     min_duration: float = 0.1,
     max_duration: float = 30.0,
-    mix_channels: bool = False,
+    mix_channels: bool = True,
+    resample: bool = True,
     jobs: int = 1,
     marks: str | Path | None = None,
 ) -> FormatReport:
@@ -173,7 +176,8 @@ def format_data(
         output_dir: a data directory of its own.
         limit: utterances kept of each (domain, language), lowest sha256 of the id first; 0 = all.
         min_duration, max_duration: seconds; others are dropped and counted, before ``limit``.
-        mix_channels: average stereo channels instead of refusing them.
+        mix_channels: average several channels; if false they are refused.
+        resample: convert other rates; if false they are refused.
         jobs: processes.
         marks: file that says what marks in the transcripts are; None knows the usual ones.
 
@@ -193,13 +197,19 @@ def format_data(
     rules = read_mark_rules(marks) if marks is not None else []
     require_valid(data_dir, rules)
     found = read_any_data_dir(data_dir, rules)
-    digest = _source_digest(found, mix_channels)
+    options = AudioOptions(resample, mix_channels)
+    digest = _source_digest(found, options)
     kept, errors = _by_duration(found, min_duration, max_duration)
     if errors:
         raise DataErrors(data_dir, errors)
     chosen = lowest_hash(kept, limit)
     if not chosen:
-        raise UserError("no utterance is left", str(data_dir), "look at the durations and texts")
+        counts = format_counts({reason: len(ids) for reason, ids in found.dropped.items()})
+        raise UserError(
+            f"no utterance is left; dropped: {counts}",
+            str(data_dir),
+            "look at the durations and texts",
+        )
     with lock_directory(output_dir):
         wav_dir, state = output_dir / "wavs", output_dir / "format.json"
         if not state.exists() or read_json(state)["source_sha256"] != digest:
@@ -210,15 +220,19 @@ def format_data(
             (found.recordings[u.utterance_id], str(wav_dir / f"{u.utterance_id}.wav"))
             for u in chosen
         ]
-        outcomes = list(_run(items, mix_channels, jobs))
+        outcomes = list(_run(items, options, jobs))
+        seen = Conversions()
+        for _, conversions in outcomes:
+            seen.add(conversions)
         errors = [
             f"utterance '{u.utterance_id}': {fault}"
-            for u, (_, fault) in zip(chosen, outcomes, strict=True)
+            for u, (fault, _) in zip(chosen, outcomes, strict=True)
             if fault
         ]
         if errors:
             raise DataErrors(data_dir, errors)
-        return _finish(chosen, items, output_dir, found)
+        report = _finish(chosen, items, output_dir, found)
+        return dataclasses.replace(report, conversions=tuple(seen.sentences()))
 
 
 def _finish(

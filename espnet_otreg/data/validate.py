@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet_otreg.arguments import checked
-from espnet_otreg.data.audio import audio_seconds, read_mono
+from espnet_otreg.data.audio import (
+    Conversions,
+    Policy,
+    audio_seconds,
+    read_declared,
+    read_source,
+)
 from espnet_otreg.data.kaldi_dir import Row, scan_table
 from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.data.mark_rules import MarkRule
@@ -22,6 +28,7 @@ REQUIRED = ("wav.scp", "text", "utt2lang")
 OPTIONAL = ("text.raw", "utt2spk", "utt2domain", "utt2dur", "utt2num_samples")
 _BAD_ID = re.compile(r"[^A-Za-z0-9_.-]")
 _SHOWN = 10
+SAMPLE_RATE = 16000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +36,15 @@ class AudioChecks:
     """What :func:`validate_data` looks at inside the recordings.
 
     Attributes:
-        decode: read every file to its end: empty, truncated, stereo, NaN samples.
-        mix_channels: stereo is no fault, because the channels will be mixed.
+        decode: read every file to its end: empty, truncated or damaged files, NaN samples.
+        mix_channels: several channels are no fault, because they are averaged.
+        resample: a rate other than 16 kHz is no fault, because it is converted.
         max_seconds: longer utterances are faults; None means any length.
     """
 
     decode: bool = False
-    mix_channels: bool = False
+    mix_channels: bool = True
+    resample: bool = True
     max_seconds: float | None = None
 
 
@@ -72,7 +81,9 @@ def _key_errors(path: Path, rows: list[Row], reference: Path, keys: set[str]) ->
     return errors
 
 
-def _wav_errors(path: Path, row: Row, checks: AudioChecks, kind: str = "utterance") -> list[str]:
+def _wav_errors(
+    path: Path, row: Row, checks: AudioChecks, kind: str, seen: Conversions, notices: list[str]
+) -> list[str]:
     where = f"{path}:{row.line}: {kind} '{row.key}'"
     if not row.value:
         return [f"{where} has no path; write the path of its audio file"]
@@ -82,7 +93,12 @@ def _wav_errors(path: Path, row: Row, checks: AudioChecks, kind: str = "utteranc
         return [f"{where}: the file {visible(row.value)} does not exist; check the path"]
     try:
         if checks.decode:
-            read_mono(row.value, None, checks.mix_channels)
+            policy = Policy(SAMPLE_RATE, checks.mix_channels, checks.resample, seen)
+            if not read_declared(read_source(row.value), policy)[1]:
+                notices.append(
+                    f"{where}: length not declared by {visible(row.value)}; a cut between two "
+                    "frames of its coding could not be seen"
+                )
         longest = checks.max_seconds
         if longest is not None and (seconds := audio_seconds(row.value)) > longest:
             return [
@@ -139,7 +155,10 @@ def _value_errors(name: str, path: Path, row: Row) -> list[str]:
 
 @checked
 def validate_data(
-    directory: str | Path, checks: AudioChecks = NO_AUDIO_CHECKS, rules: Sequence[MarkRule] = ()
+    directory: str | Path,
+    checks: AudioChecks = NO_AUDIO_CHECKS,
+    rules: Sequence[MarkRule] = (),
+    notices: list[str] | None = None,
 ) -> list[str]:
     """Check a data directory.
 
@@ -148,6 +167,7 @@ def validate_data(
             optional.
         checks: what to look at inside the recordings; by default nothing.
         rules: what the user says of marks in transcripts.
+        notices: is extended by one sentence for all that is no fault but should be known.
 
     Returns:
         One sentence for every fault, empty if there is none.
@@ -156,6 +176,7 @@ def validate_data(
     if not directory.is_dir():
         return [f"{directory}: no such directory; check the path"]
     errors, tables = [], {}
+    seen, noticed = Conversions(), notices if notices is not None else []
     for name in REQUIRED + OPTIONAL:
         path = directory / name
         if path.is_file():
@@ -191,33 +212,14 @@ def validate_data(
                 errors += _text_errors(path, row, prepared, rules)
             errors += _value_errors(name, path, row)
             if name == "wav.scp":
-                errors += _wav_errors(path, row, checks, kind)
+                errors += _wav_errors(path, row, checks, kind, seen, noticed)
             if name in ("wav.scp", SEGMENTS) and _BAD_ID.search(row.key):
                 errors.append(
                     f"{path}:{row.line}: bad utterance id '{visible(row.key)}'; "
                     "use only letters, digits, '_', '-' and '.'"
                 )
+    noticed += seen.sentences()
     return errors
-
-
-def require_recordings(paths: Sequence[str | Path], language: str) -> None:
-    """Raise unless recordings can be read to their end and the language is one.
-
-    Raises:
-        UserError: with every fault.
-    """
-    errors = []
-    try:
-        canonical_language(language)
-    except UserError as error:
-        errors.append(str(error))
-    for path in paths:
-        try:
-            read_mono(path, None, mix_channels=True)
-        except (UserError, OSError) as error:
-            errors.append(sentence_for(error))
-    if errors:
-        raise UserError(" | ".join(errors[:_SHOWN]))
 
 
 def require_valid(directory: str | Path, rules: Sequence[MarkRule] = ()) -> None:

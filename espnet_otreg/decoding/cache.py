@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+_OLD_NAME = "past_key_values"
+
+
+def cache_name(decoder: Any) -> str:
+    """What a decoder calls its cache, in its arguments and in its output.
+
+    Transformers 5.24 renames ``past_key_values`` to ``cache``, and 5.40 takes nothing else.
+
+    >>> from transformers import LlamaConfig, LlamaModel
+    >>> small = LlamaConfig(vocab_size=4, hidden_size=8, intermediate_size=8, num_hidden_layers=1)
+    >>> cache_name(LlamaModel(small)) in ("cache", "past_key_values")
+    True
+    """
+    return "cache" if "cache" in inspect.signature(decoder.forward).parameters else _OLD_NAME
 
 
 def can_join(cache: Any) -> bool:

@@ -12,7 +12,7 @@ from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.data.kaldi_dir import read_table, set_name
 from espnet_otreg.data.languages import canonical_languages, describe_languages
 from espnet_otreg.errors import UserError, sentence_for
-from espnet_otreg.slm.trained_languages import TrainedLanguages
+from espnet_otreg.slm.trained_languages import ANY_LANGUAGE, TrainedLanguages
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class DataSet:
     fingerprint: str
 
 
-def read_data_set(directory: str | Path, precomputed: bool, trained: TrainedLanguages) -> DataSet:
+def read_data_set(
+    directory: str | Path, precomputed: bool, trained: TrainedLanguages = ANY_LANGUAGE
+) -> DataSet:
     """What there is to decode.
 
     Args:
@@ -97,9 +99,13 @@ def read_data_set(directory: str | Path, precomputed: bool, trained: TrainedLang
 
 
 def read_data_sets(
-    directories: Sequence[str | Path], precomputed: bool, trained: TrainedLanguages
+    directories: Sequence[str | Path], precomputed: bool, trained: TrainedLanguages = ANY_LANGUAGE
 ) -> list[DataSet]:
     """Several data directories, each with a name of its own.
+
+    Args:
+        directories: of the sets.
+        precomputed, trained: as in :func:`read_data_set`.
 
     Raises:
         UserError: if two have one name, naming both, or as :func:`read_data_set`.

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from espnet_otreg.decoding.cache import can_join, drop_oldest, join
+from espnet_otreg.decoding.cache import cache_name, can_join, drop_oldest, join
 from espnet_otreg.decoding.tree import TokenTree, can_branch, tree_masks
 from espnet_otreg.errors import UserError
 from espnet_otreg.slm.assembly import LLMInput
@@ -113,14 +113,16 @@ class Reader:
         if self.llm.max_positions is not None:
             # Only padding behind a row that has ended can lie beyond, and nobody looks there.
             positions = positions.clamp(max=self.llm.max_positions - 1)
-        output = self.llm.model.get_decoder()(
+        decoder = self.llm.model.get_decoder()
+        name = cache_name(decoder)
+        output = decoder(
             inputs_embeds=self.llm.embed(token_ids),
             attention_mask=attention_mask,
             position_ids=positions,
-            past_key_values=self.cache,
             use_cache=True,
+            **{name: self.cache},
         )
-        self.cache = output.past_key_values
+        self.cache = output[name]
         hidden: Tensor = output.last_hidden_state
         return hidden
 
@@ -128,7 +130,8 @@ class Reader:
 @torch.inference_mode()
 def read_prefix(llm: LLM, inputs: LLMInput) -> Reader:
     """Let the LLM read B prompts with speech, padded on the left."""
-    output = llm.model.get_decoder()(
+    decoder = llm.model.get_decoder()
+    output = decoder(
         inputs_embeds=inputs.inputs_embeds.to(llm.model.get_input_embeddings().weight.dtype),
         attention_mask=inputs.attention_mask,
         position_ids=inputs.position_ids,
@@ -136,7 +139,8 @@ def read_prefix(llm: LLM, inputs: LLMInput) -> Reader:
     )
     last = output.last_hidden_state[:, -1]
     position = inputs.position_ids[:, -1]
-    return Reader(llm, last, output.past_key_values, inputs.attention_mask, position)
+    cache = output[cache_name(decoder)]
+    return Reader(llm, last, cache, inputs.attention_mask, position)
 
 
 def fitting(prefix: Reader, limits: Sequence[int], names: Sequence[str]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,8 @@ import numpy as np
 import torch
 
 from espnet_otreg.data.ark import read_features
+from espnet_otreg.data.audio import CONVERSIONS
+from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
 from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_sets
 from espnet_otreg.decoding.joint import JointWeights
 from espnet_otreg.decoding.options import WORK_RANGES, DecodingOptions, check_modes
@@ -24,8 +27,8 @@ from espnet_otreg.progress import Progress
 from espnet_otreg.ranges import require_in_range
 from espnet_otreg.slm.build import checkpoint_file, load_model
 from espnet_otreg.slm.model_dir import read_model_config
-from espnet_otreg.slm.trained_languages import read_trained_languages
-from espnet_otreg.slm.waveform import read_waveform
+from espnet_otreg.slm.trained_languages import ANY_LANGUAGE, read_trained_languages
+from espnet_otreg.slm.waveform import longest_samples, read_waveform
 
 # Utterances are encoded with few others of their length, and fill up the LLM's batch by and by.
 _FILLINGS = 4
@@ -45,13 +48,30 @@ class Work:
         return [mode for mode, part in self.parts.items() if not part.finished()]
 
 
-def load_speech(batch: Sequence[Speech], precomputed: bool, device: str = "cpu") -> SpeechBatch:
-    """Features (B, T, D) or waveforms (B, N) of utterances, padded with zeros."""
+def load_speech(
+    batch: Sequence[Speech],
+    precomputed: bool,
+    device: str = "cpu",
+    audio: AudioOptions = DEFAULT_AUDIO,
+    longest: int = sys.maxsize,
+) -> SpeechBatch:
+    """Features (B, T, D) or waveforms (B, N) of utterances, padded with zeros.
+
+    Args:
+        batch: the utterances.
+        precomputed: whether their features are read.
+        device: where the result lies.
+        audio: what may be done to recordings.
+        longest: samples that the encoder takes.
+
+    Raises:
+        UserError: naming the utterance and its file, if it cannot be used.
+    """
 
     def read(u: Speech) -> Any:
         if precomputed:
             return read_features(str(u.source), u.key)
-        return read_waveform(u.source, u.key)
+        return read_waveform(u.source, u.key, audio, longest)
 
     arrays = [torch.from_numpy(np.array(read(u))) for u in batch]
     for u, array in zip(batch, arrays, strict=True):
@@ -90,12 +110,15 @@ def plan(
     return works
 
 
-def decode_part(recognizer: Recognizer, work: Work, device: str, progress: Progress) -> None:
+def decode_part(
+    recognizer: Recognizer, work: Work, device: str, progress: Progress, audio: AudioOptions
+) -> None:
     """Decode and write the modes of a part that are not there yet."""
     modes = work.unfinished()
     precomputed = recognizer.model.config.encoder == "precomputed"
     started = time.monotonic()
-    speech = (load_speech(batch, precomputed, device) for batch in work.batches)
+    longest = longest_samples(recognizer.model)
+    speech = (load_speech(batch, precomputed, device, audio, longest) for batch in work.batches)
     found = recognizer(speech, modes)
     seconds = time.monotonic() - started
     keys = [u.key for batch in work.batches for u in batch]
@@ -120,6 +143,7 @@ def decode_sets(
     batch_size: int = 32,
     job: int | None = None,
     num_jobs: int = 1,
+    audio: AudioOptions = DEFAULT_AUDIO,
 ) -> None:
     """Decode into ``output_dir/MODE/SET``; finished parts of an interrupted run are kept.
 
@@ -136,6 +160,7 @@ def decode_sets(
         batch_size: utterances that the LLM decodes together; it has read four times as many.
         job: do only this share of the work, 1 to ``num_jobs``, and put nothing together.
         num_jobs: processes that share the work.
+        audio: what may be done to recordings that are not mono or not at 16 kHz.
 
     Raises:
         UserError: for mistakes in options, data or model.
@@ -147,11 +172,10 @@ def decode_sets(
         raise UserError(f"expected 1 <= job <= num_jobs, found job {job} of {num_jobs}")
     modes = list(dict.fromkeys(["llm", *modes] if "llm_shuffled" in modes else modes))
     decoded = [mode for mode in modes if mode != "llm_shuffled"]
-    sets = read_data_sets(
-        data_dirs,
-        read_model_config(model_dir).encoder == "precomputed",
-        read_trained_languages(Path(model_dir)),
-    )
+    precomputed = read_model_config(model_dir).encoder == "precomputed"
+    prompted = decoded != ["ctc"]  # which reads no prompt, so that no language is strange to it
+    trained = read_trained_languages(model_dir) if prompted else ANY_LANGUAGE
+    sets = read_data_sets(data_dirs, precomputed, trained)
     tuning = _tuning_set(sets, joint_weight_dev)
     path = checkpoint_file(Path(model_dir), checkpoint)
     facts = {"options": asdict(options), "checkpoint": path.name, "sha256": sha256_file(path)}
@@ -166,8 +190,9 @@ def decode_sets(
             total = sum(len(batch) for work in todo for batch in work.batches)
             progress = Progress("decoding", total, "utterances")
             for work in todo:
-                decode_part(recognizer, work, device, progress)
+                decode_part(recognizer, work, device, progress, audio)
             progress.close()
+            CONVERSIONS.say()
         if job is not None:
             return
 

@@ -71,8 +71,8 @@ def monotonic_alignment(coupling: Tensor, source_mask: Tensor, target_mask: Tens
     """The likeliest alignment that goes through all targets in order, one after the other.
 
     ``argmax sum_i log P_i,t(i)`` over ``t`` from the first to the last target that stays or moves
-    on by one at each source (Viterbi, as in Kim et al. 2020, Glow-TTS). A pair without mass, such as
-    a forbidden one, is on the path only if as many of them are on every path.
+    on by one at each source (Viterbi, as in Kim et al. 2020, Glow-TTS). Pairs without mass, such as
+    forbidden ones, are on the path only if no other has fewer of them.
 
     Args:
         coupling: (B, S, T) of sequences, not negative.

@@ -100,8 +100,8 @@ def barycentric_projection(coupling: Tensor, points: Tensor) -> Tensor:
     check_plan(coupling)
     if points.dim() < 2 or points.shape[-2] != coupling.shape[-1]:
         raise ValueError(
-            f"points: expected one for each of the plan's {coupling.shape[-1]} targets, (..., T, D), "
-            f"found {tuple(points.shape)}"
+            f"points: expected (..., T, D), one for each of the plan's {coupling.shape[-1]} "
+            f"targets, found {tuple(points.shape)}"
         )
     total = coupling.sum(-1, keepdim=True)
     with torch.autocast(coupling.device.type, enabled=False):

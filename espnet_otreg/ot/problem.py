@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,6 +76,19 @@ class TransportProblem:
         return TransportProblem(*parts)
 
 
+def check_cost(cost: Any) -> None:
+    """Raise ValueError unless a cost is a real tensor of shape (B, S, T).
+
+    >>> check_cost(torch.zeros(2, 3))
+    Traceback (most recent call last):
+    ValueError: cost: expected a real tensor of shape (B, S, T), found shape (2, 3), torch.float32
+    """
+    if not isinstance(cost, Tensor) or cost.dim() != 3 or cost.is_complex():
+        is_tensor = isinstance(cost, Tensor)
+        found = f"shape {tuple(cost.shape)}, {cost.dtype}" if is_tensor else type(cost).__name__
+        raise ValueError(f"cost: expected a real tensor of shape (B, S, T), found {found}")
+
+
 def _masses(
     cost: Tensor, size: int, mask: Tensor | None, mass: Tensor | None, name: str
 ) -> tuple[Tensor, Tensor]:
@@ -116,13 +130,13 @@ def _check_costs(cost: Tensor, strength: float) -> bool:
     """Whether any cost (B, S, T) is infinite; ValueError on NaN, -inf and too large ones."""
     if cost.numel() == 0:
         return False
-    lowest, highest = torch.stack(torch.aminmax(cost.detach())).tolist()
+    entries = cost.detach()
+    lowest, highest = torch.stack([entries.amin(), entries.amax()]).tolist()  # NaN wins in both
     if math.isnan(lowest) or lowest == -math.inf:
-        wrong = (cost.isnan() | (cost == -torch.inf)).nonzero()[0].tolist()
+        b, i, j = (cost.isnan() | (cost == -torch.inf)).nonzero()[0].tolist()
         raise ValueError(
             "cost: expected numbers or inf for a forbidden pair, found "
-            f"{float(cost.detach()[tuple(wrong)])} between source {wrong[1]} and target {wrong[2]} of "
-            f"problem {wrong[0]}"
+            f"{float(cost.detach()[b, i, j])} between source {i} and target {j} of problem {b}"
         )
     forbids = highest == math.inf
     if forbids:
@@ -180,9 +194,7 @@ def make_problem(
     >>> problem.source, problem.support.sum().item()
     (tensor([[1., 0.]]), 2)
     """
-    if not isinstance(cost, Tensor) or cost.dim() != 3 or cost.is_complex():
-        found = tuple(cost.shape) if isinstance(cost, Tensor) else type(cost).__name__
-        raise ValueError(f"cost: expected a real tensor of shape (B, S, T), found {found}")
+    check_cost(cost)
     cost = cost.to(working_dtype(cost))
     source, source_mask = _masses(cost, cost.shape[1], source_mask, source_mass, "source")
     target, target_mask = _masses(cost, cost.shape[2], target_mask, target_mass, "target")

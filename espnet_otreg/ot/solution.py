@@ -23,7 +23,7 @@ class TransportSolution:
             rho_t KL(P^T 1 | b)``, the last two only where a marginal is relaxed.
         residual: (B,) the largest of three: the L1 error of either marginal that is exact, measured
             on the plan, and the change the next source update would make, in mass,
-            ``sum_i a_i |exp((f_i - f'_i)/epsilon) - 1|``, which an exact source marginal's error is.
+            ``sum_i a_i |exp((f_i - f'_i)/epsilon) - 1|``.
         iterations: (B,) int64, iterations until this problem was frozen.
         converged: (B,) bool, whether the residual is within the tolerance.
     """

@@ -10,7 +10,7 @@ from torch import Tensor
 from espnet_otreg.arguments import checked
 from espnet_otreg.ot.checks import check_count, check_iterations, check_positive
 from espnet_otreg.ot.lbfgs import minimize
-from espnet_otreg.ot.problem import TransportProblem, make_problem
+from espnet_otreg.ot.problem import TransportProblem, check_cost, make_problem
 from espnet_otreg.ot.solution import TransportSolution, empty_solution, marginal_error
 
 _NEVER = -1e30  # the score of a pair that is not allowed: finite, so that sums stay so
@@ -63,6 +63,7 @@ def sparse_transport(
     >>> (sparse_transport(cost, max_nonzeros=1).coupling > 0).sum(2)
     tensor([[1, 1, 1]])
     """
+    check_cost(cost)
     check_positive("gamma", gamma)
     check_count("max_nonzeros", max_nonzeros)
     check_iterations(max_iterations, tolerance)

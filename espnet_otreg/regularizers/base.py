@@ -15,6 +15,15 @@ from espnet_otreg.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Statistics of the model and of the trainer; no regularizer may be named so, or report one of them.
+RESERVED_STATISTICS = frozenset(
+    {
+        "acc", "ce", "ce_shuffled_speech", "kept_frames", "loss",
+        "backward_time", "clip", "forward_time", "gpu_max_cached_mem_GB", "grad_norm", "iter_time",
+        "loss_scale", "optim_step_time", "time", "total_count", "train_time",
+    }
+)  # fmt: skip
+
 
 class TokenReadout(Protocol):
     """Reads tokens off speech embeddings through the LLM's frozen embedding table."""
@@ -85,11 +94,15 @@ class AlignmentBatch:
 
 @dataclass(frozen=True, eq=False)
 class RegularizerOutput:
-    """One regularizer's opinion of a batch.
+    """One regularizer's opinion of a batch; a scalar alone stands for one without statistics.
 
     Attributes:
-        value: scalar, mean over the utterances of the batch.
-        statistics: detached scalars for the log, by name; names begin with the regularizer's.
+        value: scalar, mean over the utterances of the batch, real and floating. Where it trains it
+            has a gradient, or is exactly zero because the batch gives it nothing to do. NaN and inf
+            make the step one that is skipped.
+        statistics: real scalars for the log, by name, the same names for every batch (processes of
+            a distributed training exchange them). A name that does not begin with the
+            regularizer's, ``<name>_``, gets it in front.
     """
 
     value: Tensor
@@ -97,7 +110,11 @@ class RegularizerOutput:
 
 
 class Regularizer(Protocol):
-    """A differentiable penalty on how speech and text embeddings lie to each other."""
+    """A differentiable penalty on how speech and text embeddings lie to each other.
+
+    It may use random generators and leaves the tensors of the batch as they are. It is not called
+    with NaN: a batch whose embeddings are not finite has a value of NaN whatever it would say.
+    """
 
     def __call__(self, batch: AlignmentBatch) -> RegularizerOutput: ...
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import random
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor
 
+from espnet_otreg.errors import UserError
 from espnet_otreg.regularizers.base import AlignmentBatch, RegularizerOutput
+from espnet_otreg.regularizers.outputs import (
+    add_statistics,
+    checked_output,
+    checked_weight,
+    refused,
+)
 from espnet_otreg.regularizers.registry import NamedRegularizer
 
 
@@ -30,10 +39,70 @@ def _random_state_kept(device: torch.device) -> Iterator[None]:
             numpy.random.set_state(numpy_state)
 
 
-def _observe(item: NamedRegularizer, batch: AlignmentBatch) -> RegularizerOutput:
-    """Run a regularizer for its statistics only, leaving no trace in the training run."""
-    with torch.no_grad(), _random_state_kept(batch.speech.device):
-        return item.regularizer(batch)
+@contextmanager
+def _answered_for(item: NamedRegularizer) -> Iterator[None]:
+    """Let what another package's regularizer raises end in one sentence that names it."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # whatever someone else's code raises
+        module = type(item.config).__module__
+        if module.partition(".")[0] == __name__.partition(".")[0]:
+            raise  # a defect of ours keeps its traceback
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        file = getattr(sys.modules.get(module), "__file__", None)
+        own = [frame for frame in frames if frame.filename == file]
+        place = (own or frames)[-1]
+        what = f"raised {type(error).__name__} at {place.filename}:{place.lineno}: {error}"
+        mend = f"mend the package that has {module}, or leave the regularizer out"
+        raise refused(item.name, what.replace("\n", " "), mend) from error
+
+
+def _versions(batch: AlignmentBatch) -> dict[str, int]:
+    """How often the tensors of a batch have been written to."""
+    parts = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    return {
+        name: part._version
+        for name, part in parts.items()
+        if isinstance(part, Tensor) and not part.is_inference()
+    }
+
+
+def _call(item: NamedRegularizer, batch: AlignmentBatch, trains: bool) -> RegularizerOutput:
+    """Run a regularizer; for its statistics only, leave no trace in the training run."""
+    before = _versions(batch)
+    with _answered_for(item):
+        if not callable(item.regularizer):
+            kind = type(item.regularizer).__name__
+            raise refused(item.name, f"is built as a {kind}", "let build() return a function")
+        if trains:
+            returned = item.regularizer(batch)
+        else:
+            with torch.no_grad(), _random_state_kept(batch.speech.device):
+                returned = item.regularizer(batch)
+        output = checked_output(item.name, returned, batch.speech, trains)
+    changed = [name for name, version in _versions(batch).items() if version != before[name]]
+    if changed:
+        raise refused(item.name, f"changes batch.{changed[0]} in place", "let it work on a copy")
+    return output
+
+
+def _finite(batch: AlignmentBatch) -> AlignmentBatch | None:
+    """The batch with zeros for embeddings that are NaN or inf; None if none is, off padding."""
+    start = batch.speech_at_start
+    sides = [(batch.speech, batch.speech_mask), (batch.text, batch.text_mask)]
+    sides += [] if start is None else [(start, batch.speech_mask)]
+    finite = [bool((x.detach().isfinite().all(-1) | ~mask).all()) for x, mask in sides]
+    if all(finite) and bool(batch.anchor.isfinite().all()):
+        return None
+    return replace(
+        batch,
+        speech=batch.speech.nan_to_num(0, 0, 0),
+        speech_at_start=None if start is None else start.nan_to_num(0, 0, 0),
+        text=batch.text.nan_to_num(0, 0, 0),
+        anchor=batch.anchor.nan_to_num(0, 0, 0),
+    )
 
 
 def apply_regularizers(
@@ -44,6 +113,9 @@ def apply_regularizers(
     A regularizer whose weight in force is 0 (``weight: 0``, or before ``start_step``) and every
     regularizer outside training runs without gradient and with the random generators put back: it
     adds no term, not even ``0 * value``, so that a NaN in it changes nothing.
+
+    All values and statistics of a batch with embeddings that are not finite are NaN; regularizers
+    then see zeros in their place, and need not think of it.
 
     Args:
         named: the regularizers, from ``parse_regularizers``.
@@ -57,6 +129,10 @@ def apply_regularizers(
         detached scalars: for each regularizer its own statistics, its raw value under its name and
         its contribution to the loss under ``<name>_weighted``.
 
+    Raises:
+        UserError: naming the regularizer, if it raises what our own would not, changes the batch,
+            or returns something else than a loss and named numbers, or a name that is taken.
+
     >>> from espnet_otreg.regularizers import parse_regularizers
     >>> from espnet_otreg.regularizers.otreg_loss import example_batch
     >>> named = parse_regularizers([{"otreg": {"weight": 0.5, "start_step": 10}}])
@@ -69,17 +145,25 @@ def apply_regularizers(
     """
     term: Tensor | None = None
     statistics: dict[str, Tensor] = {}
+    owners: dict[str, str] = {}
+    repaired = _finite(batch) if named else None
+    batch = repaired or batch
     with torch.autocast(batch.speech.device.type, enabled=False):
         for item in named:
-            weight = item.config.weight_at(step) if training else 0.0
+            with _answered_for(item):
+                weight = checked_weight(item.name, item.config.weight_at(step)) if training else 0.0
+            output = _call(item, batch, trains=weight != 0)
+            value = output.value
+            if repaired is not None:
+                value = value * torch.nan
+                own = {key: part * torch.nan for key, part in output.statistics.items()}
+                output = RegularizerOutput(value, own)
             if weight == 0:
-                output = _observe(item, batch)
-                weighted = torch.zeros_like(output.value)
+                weighted = torch.zeros_like(value)
             else:
-                output = item.regularizer(batch)
-                weighted = weight * output.value
+                weighted = weight * value
                 term = weighted if term is None else term + weighted
-            statistics.update(output.statistics)
-            statistics[item.name] = output.value.detach()
-            statistics[f"{item.name}_weighted"] = weighted.detach()
+            both = {item.name: value.detach(), f"{item.name}_weighted": weighted.detach()}
+            for own in (output.statistics, both):
+                add_statistics(statistics, owners, item.name, own)
     return term, statistics

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from espnet_otreg.config import did_you_mean, parse_config
 from espnet_otreg.errors import ConfigErrors
-from espnet_otreg.regularizers.base import Regularizer, RegularizerConfig
+from espnet_otreg.regularizers.base import (
+    RESERVED_STATISTICS,
+    Regularizer,
+    RegularizerConfig,
+)
 
 ENTRY_POINT_GROUP = "espnet_otreg.regularizers"
 
@@ -36,8 +40,10 @@ def register_regularizer(name: str) -> Callable[[type[Config]], type[Config]]:
     """Class decorator that lets YAML name a regularizer's configuration class.
 
     Raises:
-        ValueError: if the name is taken by another class.
-        TypeError: if the class is no dataclass derived from ``RegularizerConfig``.
+        ValueError: if the name is empty, taken by another class, or that of a statistic of the
+            training, which the regularizer's would overwrite.
+        TypeError: if the class is no dataclass derived from ``RegularizerConfig``, or does not say
+            how to build its regularizer.
 
     >>> @register_regularizer("otreg")
     ... @dataclass(frozen=True)
@@ -48,13 +54,21 @@ def register_regularizer(name: str) -> Callable[[type[Config]], type[Config]]:
     """
 
     def register(cls: type[Config]) -> type[Config]:
-        if not (is_dataclass(cls) and issubclass(cls, RegularizerConfig)):
+        if not (isinstance(cls, type) and issubclass(cls, RegularizerConfig)):
             raise TypeError(f"{cls!r} is not a dataclass derived from RegularizerConfig")
-        taken = _registered.setdefault(name, cls)
+        taken = _registered.get(name, cls)
         if taken is not cls:
             raise ValueError(
                 f"a regularizer named {name!r} exists: {taken.__module__}.{taken.__qualname__}"
             )
+        if not (isinstance(name, str) and name.strip()) or name in RESERVED_STATISTICS:
+            raise ValueError(f"a regularizer cannot be named {name!r}: the training reports that")
+        fields = [kind for kind in cls.__annotations__.values() if "ClassVar" not in str(kind)]
+        if fields and "__dataclass_params__" not in vars(cls):
+            raise TypeError(f"{cls!r} is no dataclass: put @dataclass(frozen=True) before it")
+        if cls.build is RegularizerConfig.build:
+            raise TypeError(f"{cls!r} does not say how to build its regularizer: define build()")
+        _registered[name] = cls
         return cls
 
     return register
@@ -68,7 +82,10 @@ def _plugins(errors: list[str], where: str) -> dict[str, EntryPoint]:
         if plugins.setdefault(point.name, point).value != point.value or (
             point.name in _registered and not _is_registered_as(point)
         ):
-            errors.append(f"{where}: two packages bring a regularizer named {point.name!r}")
+            errors.append(
+                f"{where}: two packages bring a regularizer named {point.name!r}, one of them as "
+                f"{point.value}"
+            )
     return plugins
 
 
@@ -81,7 +98,7 @@ def _load(point: EntryPoint, where: str, errors: list[str]) -> None:
     """Register the class of an entry point; a package that cannot be loaded is a user's error."""
     try:
         register_regularizer(point.name)(point.load())
-    except Exception as error:  # whatever someone else's module raises
+    except (Exception, SystemExit) as error:  # whatever someone else's module raises
         errors.append(
             f"{where}: cannot be loaded from {point.value}: {type(error).__name__}: {error}"
         )
@@ -96,6 +113,24 @@ def _name_and_fields(item: Any, where: str, errors: list[str]) -> tuple[str, Map
         return str(name), {} if fields is None else fields
     errors.append(f"{where}: expected a name or one 'name: {{key: value}}', found {item!r}")
     return "", {}
+
+
+def _configure(
+    cls: type[RegularizerConfig], fields: Mapping[str, Any], where: str, errors: list[str]
+) -> RegularizerConfig | None:
+    """A configuration from its fields, or None after errors, those of its own code included."""
+    try:
+        config = parse_config(cls, fields, where, errors)
+        if config is not None:
+            bool(config.needs_readout), bool(config.needs_start)
+        return config
+    except Exception as error:
+        if cls.__module__.partition(".")[0] == __name__.partition(".")[0]:
+            raise  # a defect of ours keeps its traceback
+        errors.append(
+            f"{where}: {cls.__module__}.{cls.__qualname__} raised {type(error).__name__}: {error}"
+        )
+        return None
 
 
 def parse_regularizers(
@@ -141,7 +176,7 @@ def parse_regularizers(
             hint = did_you_mean(name, {*_registered, *plugins})
             found.append(f"{where}: unknown name {name!r}; {hint}")
         if name in _registered:
-            config = parse_config(_registered[name], fields, f"{where}.{name}", found)
+            config = _configure(_registered[name], fields, f"{where}.{name}", found)
             if config is not None:
                 named.append(NamedRegularizer(name, config))
     if errors is not None:

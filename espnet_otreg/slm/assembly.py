@@ -60,28 +60,31 @@ def _check_positions(llm: LLM, prompt: Prompt, lengths: Sequence[int], name: str
         )
 
 
-def speech_room(
-    llm: LLM, prompt: Prompt, languages: Sequence[str], transcripts: Sequence[Sequence[int]]
-) -> list[int] | None:
-    """How many speech embeddings fit between prompt and transcript of each utterance.
+def others_speech(
+    llm: LLM,
+    prompt: Prompt,
+    speech: SpeechEmbeddings,
+    languages: Sequence[str],
+    transcripts: Sequence[Sequence[int]],
+) -> SpeechEmbeddings:
+    """Each utterance with the speech of the one before it, as far as the LLM has positions.
 
     Args:
         llm: has so many positions.
         prompt: what stands around the speech.
+        speech: (B, S, D).
         languages: B names.
         transcripts: B lists of token ids without EOS.
-
-    Returns:
-        B numbers, or None if the LLM does not count positions.
     """
-    if llm.max_positions is None:
-        return None
-    rooms = []
-    for language, transcript in zip(languages, transcripts, strict=True):
-        before, after = prompt.around(language)
-        taken = len(before) + (0 if prompt.restart else len(after) + len(transcript))
-        rooms.append(max(1, llm.max_positions - taken))
-    return rooms
+    values, mask = speech.values.roll(1, 0), speech.mask.roll(1, 0)
+    if llm.max_positions is not None:
+        rooms = []
+        for language, transcript in zip(languages, transcripts, strict=True):
+            before, after = prompt.around(language)
+            behind = 0 if prompt.restart else len(after) + len(transcript)
+            rooms.append(max(1, llm.max_positions - len(before) - behind))
+        mask = mask & (mask.cumsum(dim=1) <= torch.tensor(rooms, device=mask.device)[:, None])
+    return SpeechEmbeddings(values, mask, speech.frame_seconds)
 
 
 def assemble(

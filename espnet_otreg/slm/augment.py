@@ -2,6 +2,8 @@
 
 Every step is drawn with its own probability from one random generator, which is seeded by the
 utterance id, so that an augmented copy is the same whatever the order or the number of processes.
+
+``scipy.signal`` takes seconds to import: what only names the configuration does not wait for it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import hashlib
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 Waveform = NDArray[np.float32]
 
@@ -83,6 +84,8 @@ def change_speed(waveform: Waveform, percent: int) -> Waveform:
     >>> len(change_speed(np.zeros(1100, np.float32), 110))
     1000
     """
+    from scipy import signal
+
     return signal.resample_poly(waveform, 100, percent).astype(np.float32)
 
 
@@ -90,6 +93,8 @@ def add_reverberation(
     waveform: Waveform, seconds: float, rate: int, rng: np.random.Generator
 ) -> Waveform:
     """Convolve with a direct impulse followed by noise that decays by 60 dB in ``seconds``."""
+    from scipy import signal
+
     samples = max(2, round(seconds * rate))
     tail = rng.standard_normal(samples) * 10 ** (-3 * np.arange(samples) / samples)
     tail[: rate // 500] = 0.0  # nothing comes back within 2 ms
@@ -114,6 +119,8 @@ def add_noise(
 
 def band_limit(waveform: Waveform, edges: float | tuple[float, float], rate: int) -> Waveform:
     """Keep what lies below one frequency, or between two, in hertz (Butterworth, 8th order)."""
+    from scipy import signal
+
     kind = "bandpass" if isinstance(edges, tuple) else "lowpass"
     order = 4 if kind == "bandpass" else 8
     sections = signal.butter(order, edges, kind, fs=rate, output="sos")

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.slm.pretrained import first_names, nonfinite
 
 # Modules whose weights come from a named pretrained model, so that the configuration restores
 # them; their frozen parameters are not saved again at every epoch.
@@ -68,7 +69,7 @@ def checked_state(model: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
     """The checkpoint's content if it fits the model exactly.
 
     Raises:
-        UserError: naming missing, unknown and misshapen keys.
+        UserError: naming missing, unknown and misshapen keys, and weights that are no numbers.
 
     >>> checked_state(nn.Linear(2, 1, bias=False), {"weigth": 0})
     Traceback (most recent call last):
@@ -93,6 +94,12 @@ load it with the configuration it was trained with
     if found:
         raise UserError(
             "; ".join(found), _UNNAMED, "load it with the configuration it was trained with"
+        )
+    if wrong := nonfinite(state):
+        raise UserError(
+            f"weights with NaN or infinity: {first_names(wrong)}",
+            _UNNAMED,
+            "take an earlier checkpoint",
         )
     return dict(state)
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from espnet_otreg.config import did_you_mean, parse_config, positive, probability
+from espnet_otreg.config import did_you_mean, not_negative, parse_config, positive, probability
+from espnet_otreg.data.audio.options import AudioOptions
 from espnet_otreg.data.languages import language_or_default
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.regularizers.registry import NamedRegularizer, parse_regularizers
@@ -41,7 +42,7 @@ class WhisperConfig:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        return [] if self.trailing_silence >= 0 else ["trailing_silence: must not be negative"]
+        return not_negative(trailing_silence=self.trailing_silence)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Wav2Vec2Config:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        return [] if self.trailing_silence >= 0 else ["trailing_silence: must not be negative"]
+        return not_negative(trailing_silence=self.trailing_silence)
 
 
 ENCODERS: dict[str, type] = {
@@ -185,10 +186,9 @@ class ModelConfig:
         errors = positive(max_nonfinite_steps=self.max_nonfinite_steps) + probability(
             label_smoothing=self.label_smoothing
         )
-        for name in ("cross_entropy_weight", "embedding_noise"):
-            if getattr(self, name) < 0:
-                errors.append(f"{name}: must not be negative, found {getattr(self, name)}")
-        return errors
+        return errors + not_negative(
+            cross_entropy_weight=self.cross_entropy_weight, embedding_noise=self.embedding_noise
+        )
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,7 @@ class SLMConfig:
     compression_conf: CompressionConfig
     readout_conf: ReadoutConfig
     model_conf: ModelConfig
+    audio_conf: AudioOptions
     regularizers: tuple[NamedRegularizer, ...]
     train: tuple[str, ...]
     freeze: tuple[str, ...]
@@ -221,6 +222,7 @@ SECTIONS: dict[str, type] = {
     "compression_conf": CompressionConfig,
     "readout_conf": ReadoutConfig,
     "model_conf": ModelConfig,
+    "audio_conf": AudioOptions,
 }
 
 

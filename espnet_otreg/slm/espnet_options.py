@@ -26,6 +26,7 @@ _MAY_BE_ZERO = frozenset(
     "ngpu num_workers num_att_plot nbest_averaging_interval patience seed dist_rank local_rank "
     "upsampling_factor category_upsampling_factor dataset_upsampling_factor".split()
 )
+_SIZES = frozenset({"max_cache_size", "valid_max_cache_size"})
 _ANY_SIGN = frozenset({"wandb_model_log_interval"})
 _MAY_BE_INFINITE = frozenset({"grad_clip", "grad_clip_type"})
 _LARGEST_SEED = 4_000_000_000  # NumPy takes 32 bits, and the epoch is added
@@ -101,6 +102,9 @@ def _value_errors(name: str, value: Any, option: Option) -> list[str]:
     if option.kind == "str2bool":
         fits = isinstance(value, bool) or str(value).lower() in _TRUTHS
         return [] if fits else [f"{name}: expected true or false, found {value!r}"]
+    if name in _SIZES:
+        fits = nothing and name != "max_cache_size" or _is_size(value)
+        return [] if fits else [f"{name}: expected a size such as 500MB, found {value!r}"]
     if option.choices:
         words = [str(choice) for choice in option.choices if choice is not None]
         found = str(value).upper() if name == "log_level" else str(value)
@@ -128,6 +132,17 @@ def _number_errors(name: str, value: Any, whole: bool) -> list[str]:
     if name == "seed" and number > _LARGEST_SEED:
         return [f"{name}: must be at most {_LARGEST_SEED}, found {value}"]
     return []
+
+
+def _is_size(value: Any) -> bool:
+    if not isinstance(value, str):
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    import humanfriendly  # as ESPnet does
+
+    try:
+        return bool(humanfriendly.parse_size(value) >= 0)
+    except humanfriendly.InvalidSize:
+        return False
 
 
 def _number(value: Any, whole: bool) -> float | None:

@@ -13,6 +13,7 @@ from espnet_otreg.models_offline.directory import model_directory, weights_sha25
 from espnet_otreg.slm.augment import AugmentConfig
 from espnet_otreg.slm.config import WAV2VEC2_TYPES
 from espnet_otreg.slm.feature_dir import (
+    SAMPLE_RATE,
     FeatureOptions,
     check_durations,
     default_job_count,
@@ -21,6 +22,7 @@ from espnet_otreg.slm.feature_dir import (
     merge_jobs,
     split_jobs,
 )
+from espnet_otreg.slm.waveform import longest_input
 
 _GPU_BATCH_SECONDS = 240.0
 
@@ -60,7 +62,7 @@ def _longest_input(directory: Path) -> float:
     if config.get("model_type") != "whisper":
         raise UserError(f"a model of type {config.get('model_type')}", str(directory),
                         "features are made with Whisper, wav2vec 2.0 or w2v-BERT")  # fmt: skip
-    return float(config["max_source_positions"]) * 0.02
+    return longest_input(directory) / SAMPLE_RATE
 
 
 def extract_features(

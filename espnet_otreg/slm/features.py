@@ -9,12 +9,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kaldiio
 import numpy as np
 import torch
 
+from espnet_otreg.data.audio import CONVERSIONS
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import atomic_write, lock_directory, read_json, write_json
 from espnet_otreg.progress import Progress
@@ -27,19 +28,18 @@ from espnet_otreg.slm.feature_dir import (
     fingerprint,
     finished,
     job_directory,
-    too_long,
 )
-from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder
 from espnet_otreg.slm.waveform import read_waveform
-from espnet_otreg.slm.whisper import WhisperEncoder
 
-SpeechEncoder = WhisperEncoder | Wav2Vec2Encoder
+if TYPE_CHECKING:
+    from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder
+    from espnet_otreg.slm.whisper import WhisperEncoder
+
+    SpeechEncoder = WhisperEncoder | Wav2Vec2Encoder
 
 
 def _waveform(item: Item, options: FeatureOptions, limit: int) -> np.ndarray:
-    waveform = read_waveform(item.wav, item.utterance)
-    if len(waveform) > limit:
-        raise too_long(item, len(waveform) / SAMPLE_RATE, limit / SAMPLE_RATE)
+    waveform = read_waveform(item.wav, item.utterance, longest=limit)
     if not item.copy:
         return waveform
     config = options.augmentation
@@ -116,8 +116,13 @@ def run_job(
 def load_encoder(model: str, trailing_silence: float, dtype: str, device: str) -> SpeechEncoder:
     """The encoder of a directory in evaluation mode, with the dtype and device asked for."""
     kind = read_json(Path(model) / "config.json").get("model_type")
-    cls = Wav2Vec2Encoder if kind in WAV2VEC2_TYPES else WhisperEncoder
-    encoder: SpeechEncoder = cls(model, trailing_silence).eval().requires_grad_(False)
+    cls: type[SpeechEncoder]
+    # Each brings its own part of Transformers; only one is wanted.
+    if kind in WAV2VEC2_TYPES:
+        from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder as cls
+    else:
+        from espnet_otreg.slm.whisper import WhisperEncoder as cls
+    encoder = cls(model, trailing_silence).eval().requires_grad_(False)
     encoder.encoder.to(getattr(torch, dtype))
     try:
         return encoder.to(device)
@@ -177,3 +182,4 @@ def run_jobs(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     progress.close()
+    CONVERSIONS.say()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from espnet_otreg.files import read_json
 from espnet_otreg.models_offline.directory import resolve_model
 from espnet_otreg.ot.costs import working_dtype
 from espnet_otreg.slm.config import LLMConfig
+from espnet_otreg.slm.llm_files import no_row
 from espnet_otreg.slm.lora import add_lora, merge_lora
 from espnet_otreg.slm.pretrained import load_pretrained
 from espnet_otreg.slm.prompt import check_vocabulary, find_anchor, load_tokenizer
@@ -120,6 +121,25 @@ class LLM(nn.Module):
     def vocabulary_size(self) -> int:
         """Rows of the embedding table."""
         return int(self.model.get_input_embeddings().weight.shape[0])
+
+    def check_tokens(self, transcripts: Sequence[Sequence[int]], names: Sequence[str]) -> None:
+        """Find a transcript with a token that the embedding table has no row for.
+
+        Args:
+            transcripts: lists of token ids; a special token can stand in a transcript.
+            names: of the utterances, for the message.
+
+        Raises:
+            UserError: naming the utterance and the token.
+        """
+        for number, ids in enumerate(transcripts):
+            if (last := max(ids, default=0)) >= self.vocabulary_size:
+                token = str(self.tokenizer.convert_ids_to_tokens(last))
+                raise UserError(
+                    no_row(token, last, self.vocabulary_size),
+                    f"utterance {names[number] if names else f'number {number}'}",
+                    "remove it from the transcript",
+                )
 
     @property
     def max_positions(self) -> int | None:

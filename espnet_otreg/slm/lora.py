@@ -19,8 +19,8 @@ from espnet_otreg.ot.costs import working_dtype
 from espnet_otreg.slm.config import ALL_LINEAR, LLMConfig
 
 _WHERE = "llm_conf.lora_targets"
-# Relative to the largest logit. Rounding in float32 stays far below, whatever the depth.
-_TOLERANCE = 1e-4
+# Relative to the largest logit. Rounding in float32 made 3e-5 in SmolLM2 135M with LoRA everywhere.
+_TOLERANCE = 5e-4
 
 
 def _is_linear(module: nn.Module) -> bool:

@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from espnet_otreg.errors import UserError
 from espnet_otreg.regularizers.base import AlignmentBatch
 from espnet_otreg.regularizers.combine import apply_regularizers
-from espnet_otreg.slm.assembly import LLMInput, assemble, speech_room
+from espnet_otreg.slm.assembly import LLMInput, assemble, others_speech
 from espnet_otreg.slm.checkpoint import checked_state, saved_keys
 from espnet_otreg.slm.compression import compress
 from espnet_otreg.slm.config import SLMConfig
 from espnet_otreg.slm.embeddings import SpeechEmbeddings, mask_from_lengths
 from espnet_otreg.slm.llm import LLM
-from espnet_otreg.slm.llm_files import no_row
 from espnet_otreg.slm.projectors import Projector
 from espnet_otreg.slm.prompt import Prompt
 from espnet_otreg.slm.readout import TokenReadout
@@ -186,16 +185,6 @@ class SpokenLanguageModel(AbsESPnetModel):
         noise = torch.randn_like(speech.values) * scale * speech.mask[..., None]
         return SpeechEmbeddings(speech.values + noise, speech.mask, speech.frame_seconds)
 
-    def _others_speech(
-        self, speech: SpeechEmbeddings, languages: list[str], transcripts: list[list[int]]
-    ) -> SpeechEmbeddings:
-        """Each utterance with the speech of the one before it, as far as the LLM has room."""
-        values, mask = speech.values.roll(1, 0), speech.mask.roll(1, 0)
-        room = speech_room(self.llm, self.prompt, languages, transcripts)
-        if room is not None:
-            mask = mask & (mask.cumsum(dim=1) <= torch.tensor(room, device=mask.device)[:, None])
-        return SpeechEmbeddings(values, mask, speech.frame_seconds)
-
     def _cross_entropy(
         self,
         embeddings: SpeechEmbeddings,
@@ -215,7 +204,7 @@ class SpokenLanguageModel(AbsESPnetModel):
         }
         if not self.training and len(languages) > 1:
             # Wrong speech, right prompt: a model that does not listen loses nothing by it.
-            wrong = self._others_speech(compressed, languages, transcripts)
+            wrong = others_speech(self.llm, self.prompt, compressed, languages, transcripts)
             wrong_logits, _, _ = self.token_losses(wrong, languages, transcripts)
             statistics["ce_shuffled_speech"] = F.cross_entropy(wrong_logits, targets).detach()
         return loss, statistics
@@ -271,7 +260,7 @@ class SpokenLanguageModel(AbsESPnetModel):
         transcripts = [
             row[:length] for row, length in zip(text.tolist(), text_lengths.tolist(), strict=True)
         ]
-        self._check_tokens(transcripts, utt_id)
+        self.llm.check_tokens(transcripts, utt_id)
         frames = self._frames(speech, speech_lengths)
         embeddings = self._project(*frames)
         statistics: dict[str, Tensor] = {}
@@ -299,7 +288,7 @@ class SpokenLanguageModel(AbsESPnetModel):
                 per_utterance = _mean_tokens_per_utterance(tokens, len(transcripts), device)
                 total = total + term * (per_utterance * len(transcripts) / tokens)
         statistics["loss"] = total.detach().clone()
-        self._check_finite(total, statistics, utt_id)
+        total = self._checked(total, statistics, utt_id)
         weight = torch.tensor(float(tokens), device=total.device)
         detached = {name: value.detach() for name, value in statistics.items()}
         # Scalars become vectors of one element, which several processes can gather.
@@ -308,26 +297,14 @@ class SpokenLanguageModel(AbsESPnetModel):
         )
         return gathered
 
-    def _check_tokens(self, transcripts: list[list[int]], utt_id: Sequence[str]) -> None:
-        """A special token that the LLM has no row for can still stand in a transcript."""
-        rows = self.llm.vocabulary_size
-        for number, ids in enumerate(transcripts):
-            if max(ids, default=0) >= rows:
-                token = str(self.llm.tokenizer.convert_ids_to_tokens(max(ids)))
-                name = utt_id[number] if utt_id else f"number {number}"
-                raise UserError(
-                    no_row(token, max(ids), rows),
-                    f"utterance {name}",
-                    "remove it from the transcript",
-                )
-
-    def _check_finite(
+    def _checked(
         self, loss: Tensor, statistics: dict[str, Tensor], utt_id: Sequence[str]
-    ) -> None:
-        """Report a non-finite loss; its gradient makes ESPnet's trainer skip the step."""
+    ) -> Tensor:
+        """The loss; one that is not finite is reported and gets a gradient of NaN, which makes
+        ESPnet's trainer skip the step (an infinite constant would have a finite one)."""
         if not self.training or bool(torch.isfinite(loss)):
             self._nonfinite_in_a_row = 0
-            return
+            return loss
         self._nonfinite_in_a_row += 1
         terms = ", ".join(f"{name}={float(value):.4g}" for name, value in statistics.items())
         logging.warning(
@@ -339,6 +316,7 @@ class SpokenLanguageModel(AbsESPnetModel):
                 "utterances " + " ".join(utt_id),
                 "look at these utterances, lower the learning rate or the regularizers' weights",
             )
+        return loss * torch.nan
 
     def collect_feats(self, speech: Tensor, speech_lengths: Tensor, **_: Any) -> dict[str, Tensor]:
         """Frontend features, for ESPnet's normalisation statistics."""

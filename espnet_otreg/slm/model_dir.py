@@ -6,6 +6,7 @@ not copied into it are looked for in ``{here}/models`` first, then where they we
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +64,38 @@ def _find_model(name: str, directory: Path) -> Path:
     return outside
 
 
+def check_model_directory(directory: str | Path) -> Path:
+    """The directory of a model of this program, packed or of a training.
+
+    Raises:
+        UserError: if there is none, saying what is there instead.
+    """
+    if not isinstance(directory, str | os.PathLike) or not str(directory):
+        raise UserError(f"expected a model directory, found {directory!r}")
+    path = Path(directory)
+    mend = "give a training directory, or one that slm_pack made"
+    if not path.exists():
+        raise UserError("no such directory", str(path), mend)
+    if not path.is_dir():
+        raise UserError("a file, not the directory of a model", str(path), mend)
+    if (path / CONFIG).is_file():
+        return path
+    inside = sorted(child.parent for child in path.glob(f"*/{CONFIG}"))
+    if inside:
+        raise UserError("no config.yaml here", str(path), f"did you mean {inside[0]}?")
+    if (path / "config.json").is_file():
+        what = "no config.yaml here, but a model of Hugging Face, which is only a part of ours"
+        raise UserError(what, str(path), mend)
+    raise UserError("no config.yaml here", str(path), mend)
+
+
 def read_model_values(directory: str | Path) -> dict[str, Any]:
     """The keys and values of the configuration of a model, paths resolved.
 
     Raises:
         UserError: if there is no configuration, or a model that it names is nowhere.
     """
-    directory = Path(directory)
-    if not (directory / CONFIG).is_file():
-        raise UserError("no config.yaml here", str(directory), "give a training directory")
+    directory = check_model_directory(directory)
     values: dict[str, Any] = resolve_here(read_yaml(directory / CONFIG), directory)
     return values
 

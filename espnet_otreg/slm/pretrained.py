@@ -23,6 +23,7 @@ from espnet_otreg.models_offline.directory import resolve_model
 
 _SHOWN = 3  # names in a message
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_POINTER = b"version https://git-lfs"
 _AGAIN = "get the whole model again (tools/fetch_model.py or the hub), with its own config.json"
 # What published files hold beside the model that config.json describes. None of it is a weight
 # of that model: buffers that are computed today, scales for quantised activations and caches.
@@ -65,9 +66,15 @@ def nonfinite(tensors: Mapping[str, Any]) -> list[str]:
         name
         for name, value in tensors.items()
         if isinstance(value, Tensor) and value.is_floating_point() and value.numel()
-        # The extremes keep NaN and need no second copy of a large table.
-        if not all(torch.isfinite(extreme) for extreme in torch.aminmax(value.detach()))
+        if not _is_finite(value.detach())
     ]
+
+
+def _is_finite(values: Tensor) -> bool:
+    if values.element_size() == 1:  # PyTorch does not compare numbers of 8 bits
+        values = values.float()
+    # The extremes keep NaN and need no second copy of a large table.
+    return all(bool(torch.isfinite(extreme)) for extreme in torch.aminmax(values))
 
 
 def load_pretrained(
@@ -180,6 +187,14 @@ def _check_files(directory: Path) -> None:
             "an adapter (adapter_config.json) and no whole model",
             mend="merge it into its model with peft's merge_and_unload and save that",
         )
+    for pattern in ("*.safetensors", "*.bin"):
+        for path in sorted(directory.glob(pattern)):
+            with open(path, "rb") as start:
+                if start.read(len(_POINTER)) == _POINTER:
+                    raise UserError(
+                        f"{path.name} is a pointer of Git LFS and no weights",
+                        mend="run git lfs pull in the model's repository",
+                    )
     placed = {}
     if (directory / _INDEX).is_file() and not (directory / _SINGLE).is_file():
         placed = read_json(directory / _INDEX)["weight_map"]

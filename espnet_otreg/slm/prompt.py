@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -15,6 +16,8 @@ from espnet_otreg.slm.llm_files import no_row
 from espnet_otreg.slm.pretrained import reading
 from espnet_otreg.slm.trained_languages import TrainedLanguages
 
+_PRINTED_LIST = ("'type': 'text'", '"type": "text"', '"type":"text"')
+_TODAY = re.compile(r"strftime_now\(\s*(?P<quote>['\"])(?P<form>.*?)(?P=quote)\s*\)")
 _DAY = date(2024, 7, 26)  # that of Llama 3.2's own chat template where none is told
 
 
@@ -146,6 +149,11 @@ def _single_id(tokenizer: Any, token: str, where: str) -> int:
     return int(identity)
 
 
+def _on_one_day(chat_template: str) -> str:
+    """A chat template that tells the LLM the date would change the prompt every day."""
+    return _TODAY.sub(lambda call: repr(_DAY.strftime(call["form"])), chat_template)
+
+
 def _in_chat(tokenizer: Any, template: str, where: str) -> str:
     """The text of a user's message in the LLM's own chat template.
 
@@ -160,12 +168,13 @@ def _in_chat(tokenizer: Any, template: str, where: str) -> str:
                 [{"role": "user", "content": content}],
                 tokenize=False,
                 add_generation_prompt=True,
-                # Templates that tell the LLM the date would change the prompt every day.
-                strftime_now=_DAY.strftime,
+                chat_template=_on_one_day(tokenizer.get_chat_template()),
             )
         except Exception as error:  # it is somebody's program, which may raise anything
             faults.append(f"refuses the prompt ({' '.join(str(error).split())})")
             continue
+        if isinstance(content, list) and any(mark in text for mark in _PRINTED_LIST):
+            continue  # the list itself was printed
         if text.count(SPEECH) == 1 and text.count(template.strip()) == 1:
             return text
         kept = template.strip() in text

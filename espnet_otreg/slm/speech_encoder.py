@@ -6,18 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from espnet_otreg.data.audio import read_mono
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.slm.features import load_encoder
-from espnet_otreg.slm.waveform import SAMPLE_RATE
 
 FEATURES = "feats.json"
 
@@ -37,20 +33,6 @@ def feature_record(directory: Path, values: Mapping[str, Any]) -> dict[str, Any]
             record: dict[str, Any] = read_json(place)
             return record if "encoder_sha256" in record else None
     return None
-
-
-def load_audio(audio: str | Path | NDArray[np.float32]) -> Tensor:
-    """Samples (N,) at 16 kHz; files of any rate and number of channels are converted.
-
-    Raises:
-        UserError: if a file is no audio, empty or damaged.
-    """
-    if isinstance(audio, (str, Path)):
-        audio = read_mono(audio, SAMPLE_RATE, mix_channels=True)
-    samples = np.asarray(audio, dtype=np.float32)
-    if samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
-        raise UserError("expected finite samples of one channel at 16 kHz", "audio")
-    return torch.from_numpy(samples.copy())
 
 
 class FeatureExtractor:
@@ -75,6 +57,11 @@ class FeatureExtractor:
             )
         silence, dtype = float(record["trailing_silence"]), str(record["dtype"])
         self._encoder = load_encoder(str(directory), silence, dtype, device)
+
+    @property
+    def max_samples(self) -> int:
+        """The most samples that a recording may have."""
+        return int(self._encoder.max_samples)
 
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

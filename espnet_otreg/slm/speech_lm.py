@@ -2,41 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from espnet_otreg.data.audio import speech_samples
+from espnet_otreg.data.audio.source import is_source
+from espnet_otreg.data.languages import AUTO
 from espnet_otreg.decoding.joint import JointWeights, ranked
 from espnet_otreg.decoding.options import DecodingOptions, check_modes
 from espnet_otreg.decoding.recognizer import Recognizer, SpeechBatch
 from espnet_otreg.decoding.results import find_joint_weights
-from espnet_otreg.errors import UserError
+from espnet_otreg.errors import UserError, sentence_for
 from espnet_otreg.slm.build import load_model
+from espnet_otreg.slm.device import usable_device
 from espnet_otreg.slm.model import SpokenLanguageModel
-from espnet_otreg.slm.model_dir import read_model_values, resolve_here
-from espnet_otreg.slm.speech_encoder import FeatureExtractor, feature_record, load_audio
-from espnet_otreg.slm.waveform import SAMPLE_RATE
+from espnet_otreg.slm.model_dir import check_model_directory, read_model_values, resolve_here
+from espnet_otreg.slm.speech_encoder import FeatureExtractor, feature_record
+from espnet_otreg.slm.trained_languages import TrainedLanguages, resolve_languages
+from espnet_otreg.slm.waveform import SAMPLE_RATE, longest_samples, refuse_too_long
 
-Audio = str | Path | NDArray[np.float32]
+# What is decoded together at most, so that a list of any length fits into memory.
+BATCH_SECONDS, BATCH_SIZE = 240.0, 32
+
+Identifier = Callable[[Sequence[Any]], list[tuple[str, float]]]
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was said in a recording.
+
+    Attributes:
+        text: of the recording.
+        language: canonical code of the language that chose the prompt, or ``default``.
+        seconds: duration of the recording.
+        language_probability: of the language if it was identified, else None.
+    """
+
+    text: str
+    language: str
+    seconds: float
+    language_probability: float | None = None
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A recording that is ready to be decoded, and which one it is."""
+
+    number: int
+    waveform: Tensor
+    language: str
+    probability: float | None
+
+    @property
+    def seconds(self) -> float:
+        return len(self.waveform) / SAMPLE_RATE
 
 
 class SpeechLM:
     """Transcribes recordings; made by :meth:`from_pretrained`.
 
     Args:
-        model: in evaluation mode.
+        model: is set to evaluation mode.
         extractor: makes the features of a model that does not read waveforms.
         weights: of joint decoding.
         options: of all ways of decoding.
+        identifier: makes what identifies languages; called when it is needed first.
 
     ::
 
         model = SpeechLM.from_pretrained("exp/mini/otreg_s1/packed/model")
         print(model.transcribe("a.wav", language="it"))
+        print(model.transcribe(["a.wav", "b.mp3"], language=["it", "auto"]))
     """
 
     def __init__(
@@ -45,11 +89,15 @@ class SpeechLM:
         extractor: FeatureExtractor | None,
         weights: JointWeights,
         options: DecodingOptions,
+        identifier: Callable[[], Identifier] | None = None,
     ) -> None:
-        self.model = model
+        self.model = model.eval()
         self._extractor = extractor
         self._weights = weights
         self._recognizer = Recognizer(model, options)
+        self._make_identifier = identifier
+        self._identifier: Identifier | None = None
+        self._longest = longest_samples(model) if extractor is None else extractor.max_samples
 
     @classmethod
     def from_pretrained(
@@ -58,7 +106,7 @@ class SpeechLM:
         *,
         checkpoint: str | None = None,
         encoder: str | None = None,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
         options: DecodingOptions | None = None,
     ) -> SpeechLM:
         """Load a model.
@@ -66,14 +114,16 @@ class SpeechLM:
         Args:
             directory: a training directory, or one packed by stage 14.
             checkpoint: file in it; by default the averaged, the best or the latest one.
-            encoder: directory or hub name of the encoder, if it has moved.
+            encoder: directory or hub name of the encoder that made the features, if it has moved.
             device: where the model runs.
             options: of decoding.
 
         Raises:
-            UserError: if a part is missing, damaged or another one than in training.
+            UserError: if the directory holds no model, a part is missing, damaged or another one
+                than in training, or the device cannot be used.
         """
-        directory = Path(directory)
+        directory = check_model_directory(directory)
+        device = usable_device(device)
         model = load_model(directory, checkpoint, device)
         extractor = None
         if model.config.encoder == "precomputed":
@@ -85,44 +135,199 @@ class SpeechLM:
                     "run in the recipe's directory, or pack the model there (stage 14)",
                 )
             extractor = FeatureExtractor(resolve_here(record, directory), encoder, device)
+        elif encoder is not None:
+            raise UserError(
+                "this model has an encoder of its own", str(encoder), "leave this encoder out"
+            )
         weights = find_joint_weights(directory) or JointWeights()
-        return cls(model, extractor, weights, options or DecodingOptions())
+        identifier = partial(_identifier, directory, encoder, device)
+        return cls(model, extractor, weights, options or DecodingOptions(), identifier)
 
     def transcribe(
-        self, audio: Audio | Sequence[Audio], language: str, mode: str | None = None
-    ) -> str | list[str]:
+        self,
+        audio: Any,
+        language: str | Sequence[str] | None = None,
+        mode: str | None = None,
+    ) -> Any:
         """The transcript of a recording, or those of several.
 
         Args:
-            audio: a file (WAV, FLAC, Ogg, MP3, ...; any rate, channels are averaged) or its
-                samples (N,) at 16 kHz; or a list of these, decoded together.
-            language: ISO-639-1 code of what is spoken; it chooses the prompt.
-            mode: ``"ctc"``, ``"llm"``, ``"sample"`` or ``"joint"``; by default joint where the
-                model has a CTC read-out, else the LLM.
+            audio: a path, bytes, or binary file (WAV, FLAC, Ogg, MP3, ...; any rate, channels are
+                averaged); an array or tensor of samples (N,) at 16 kHz, integers being scaled by
+                their type; ``{"array": ..., "sampling_rate": ...}`` or ``{"bytes": ...}`` as
+                ``datasets`` give them; or a list, tuple or generator of these.
+            language: what is spoken, by code or English name; it chooses the prompt. One for all
+                recordings, or a list with one for each. ``"auto"`` identifies it, where the
+                encoder is that of a multilingual Whisper model. May be left out if the model knows
+                one language, or has one prompt for all.
+            mode: ``"ctc"``, ``"llm"``, ``"joint"``, ``"sample"`` or ``"llm_no_speech"``; by
+                default joint where the model has a CTC read-out, else the LLM.
 
         Returns:
-            One text, or a list of texts if ``audio`` is a list.
+            One text, or a list of texts in the order of the recordings if there are several.
 
         Raises:
-            UserError: if a recording cannot be read or is too long for the encoder.
+            UserError: if a recording cannot be read or is too long for the encoder, or language or
+                mode are not the model's.
         """
-        several = isinstance(audio, Sequence) and not isinstance(audio, str)
-        waveforms = [load_audio(item) for item in (audio if several else [audio])]  # type: ignore
-        mode = mode or ("joint" if self.model.readout is not None else "llm")
+        several = is_several(audio)
+        found = self.transcripts(list(audio) if several else [audio], language, mode)
+        for number, one in enumerate(found, start=1):
+            if isinstance(one, UserError):
+                raise one if not several else _numbered(one, number, len(found))
+        texts = [one.text for one in found if isinstance(one, Transcript)]
+        return texts if several else texts[0]
+
+    def transcripts(
+        self,
+        recordings: Sequence[Any],
+        language: str | Sequence[str] | None = None,
+        mode: str | None = None,
+    ) -> list[Transcript | UserError]:
+        """Texts with languages and durations, going on after a recording that is no good.
+
+        Args:
+            recordings, language, mode: as in :meth:`transcribe`.
+
+        Returns:
+            One for each recording, in their order; the error where it cannot be transcribed.
+
+        Raises:
+            UserError: if language or mode are not the model's.
+        """
+        mode = self._checked_mode(mode)
+        trained = self.model.prompt.trained or TrainedLanguages(frozenset(), any_language=True)
+        languages = resolve_languages(trained, language, len(recordings))
+        if AUTO in languages:
+            self._identify([])  # says before any work that it is not possible
+        found: dict[int, Transcript | UserError] = {}
+
+        def heard() -> Iterator[_Heard]:
+            for number, (recording, name) in enumerate(zip(recordings, languages, strict=True)):
+                try:
+                    yield self._listen(number, recording, name, trained)
+                except (UserError, OSError) as error:
+                    found[number] = _as_user_error(error)
+
+        for batch in _batches(heard()):
+            found |= self._decode(batch, mode)
+        return [found[number] for number in range(len(recordings))]
+
+    def _checked_mode(self, mode: str | None) -> str:
+        mode = mode if mode is not None else "joint" if self.model.readout is not None else "llm"
+        if not isinstance(mode, str):
+            raise UserError(f"expected the name of a mode, found {mode!r}", "mode")
+        if mode == "llm_shuffled":
+            raise UserError(
+                "mode 'llm_shuffled' decodes the speech of other utterances of a data set",
+                "",
+                "take slm_decode for it",
+            )
         check_modes([mode], self._recognizer.options)
+        if mode in ("ctc", "joint"):
+            _ = self._recognizer.maps.readout  # or an error that says why there is none
+        return mode
+
+    def _identify(self, waveforms: Sequence[Any]) -> list[tuple[str, float]]:
+        if self._make_identifier is None:
+            raise UserError("languages cannot be identified here", "", "give the language")
+        self._identifier = self._identifier or self._make_identifier()
+        return self._identifier(waveforms)
+
+    def _listen(
+        self, number: int, recording: Any, language: str, trained: TrainedLanguages
+    ) -> _Heard:
+        samples = speech_samples(_unambiguous(recording), SAMPLE_RATE)
+        where = str(recording) if isinstance(recording, str | os.PathLike) else ""
+        refuse_too_long(len(samples), self._longest, where)
+        probability = None
+        if language == AUTO:
+            [(spoken, probability)] = self._identify([samples])
+            try:
+                language = trained.check_identified(spoken, probability)
+            except UserError as error:
+                raise UserError(error.what, where, error.mend) from error
+        return _Heard(number, torch.tensor(samples), language, probability)
+
+    def _decode(self, batch: Sequence[_Heard], mode: str) -> dict[int, Transcript | UserError]:
+        """Number of the recording -> what was said; one by one where they fail together."""
+        try:
+            texts = self._texts(batch, mode)
+        except UserError as error:
+            if len(batch) == 1:
+                return {batch[0].number: error}
+            return {n: found for one in batch for n, found in self._decode([one], mode).items()}
+        return {
+            one.number: Transcript(text, one.language, one.seconds, one.probability)
+            for one, text in zip(batch, texts, strict=True)
+        }
+
+    def _texts(self, batch: Sequence[_Heard], mode: str) -> list[str]:
+        waveforms = [one.waveform for one in batch]
         if self._extractor is not None:
             speech, lengths = self._extractor(waveforms)
         else:
             speech = pad_sequence(waveforms, batch_first=True)
             lengths = torch.tensor([len(waveform) for waveform in waveforms])
         device = self.model.projector.gain.device
-        seconds = [len(waveform) / SAMPLE_RATE for waveform in waveforms]
-        languages = [language] * len(waveforms)
-        batch = SpeechBatch(speech.to(device), lengths.to(device), languages, seconds)
-        found = self._recognizer([batch], [mode])
+        languages = [one.language for one in batch]
+        seconds = [one.seconds for one in batch]
+        together = SpeechBatch(speech.to(device), lengths.to(device), languages, seconds)
+        found = self._recognizer([together], [mode])
         if mode == "joint":
             best = [ranked(candidates, self._weights)[0] for candidates in found.candidates]
         else:
             best = [hypotheses[0] for hypotheses in found.hypotheses[mode]]
-        texts = [hypothesis.text for hypothesis in best]
-        return texts if several else texts[0]
+        return [hypothesis.text for hypothesis in best]
+
+
+def is_several(audio: Any) -> bool:
+    """Whether this is a collection of recordings, and not one recording.
+
+    >>> is_several(["a.wav"]), is_several("a.wav"), is_several({"bytes": b""})
+    (True, False, False)
+    """
+    one = is_source(audio) or isinstance(audio, Mapping) or hasattr(audio, "get_all_samples")
+    return not one and isinstance(audio, Iterable) and not hasattr(audio, "__array__")
+
+
+def _unambiguous(recording: Any) -> Any:
+    """The recording, unless it is an array that may be many recordings or many channels."""
+    shape = tuple(getattr(recording, "shape", ()))
+    if len(shape) == 2 and min(shape) > 2:
+        raise UserError(
+            f"an array of shape {shape} may be {min(shape)} recordings or as many channels",
+            "",
+            "give several recordings as a list, and channels as a dictionary with array and "
+            "sampling_rate",
+        )
+    return recording
+
+
+def _batches(heard: Iterable[_Heard]) -> Iterator[list[_Heard]]:
+    """What follows each other, with at most BATCH_SECONDS of padded speech; one at least."""
+    batch: list[_Heard] = []
+    for one in heard:
+        longest = max(one.seconds, *(other.seconds for other in batch), 0.0)
+        if batch and (len(batch) == BATCH_SIZE or longest * (len(batch) + 1) > BATCH_SECONDS):
+            yield batch
+            batch = []
+        batch.append(one)
+    if batch:
+        yield batch
+
+
+def _as_user_error(error: UserError | OSError) -> UserError:
+    return error if isinstance(error, UserError) else UserError(sentence_for(error))
+
+
+def _numbered(error: UserError, number: int, count: int) -> UserError:
+    where = f"recording {number} of {count}"
+    return UserError(error.what, f"{where} ({error.where})" if error.where else where, error.mend)
+
+
+def _identifier(directory: Path, encoder: str | None, device: str) -> Identifier:
+    # Only who asks for a language to be identified needs Whisper's decoder.
+    from espnet_otreg.slm.language_id import LanguageIdentifier, whisper_directory
+
+    return LanguageIdentifier(whisper_directory(directory, encoder), device)

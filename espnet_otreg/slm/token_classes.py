@@ -9,6 +9,7 @@ from typing import Any
 
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import sha256_file
+from espnet_otreg.models_offline.directory import resolve_model
 from espnet_otreg.slm.config import LLMConfig
 from espnet_otreg.slm.llm_files import declared_rows, no_row
 from espnet_otreg.slm.prompt import encode_transcript, find_anchor, load_tokenizer
@@ -36,7 +37,7 @@ def count_token_classes(
     counts: collections.Counter[int] = collections.Counter()
     for transcript in transcripts:
         counts.update(encode_transcript(tokenizer, transcript))
-    rows = declared_rows(llm)
+    rows = declared_rows(str(resolve_model(llm)))
     if rows is not None and counts and max(counts) >= rows:
         token = str(tokenizer.convert_ids_to_tokens(max(counts)))
         raise UserError(

@@ -53,7 +53,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     for name in _SECTION_OPTIONS:
         parser.add_argument(f"--{name}", action="append", default=[])
     for name, option in espnet_options().items():
-        if option.kind in _CHECKED or option.choices:
+        if option.kind in _CHECKED or option.choices or name.endswith("cache_size"):
             several = "+" if name == "keep_nbest_models" else None
             action = "append" if option.several and not several else "store"
             parser.add_argument(f"--{name}", nargs=several, action=action)

@@ -21,6 +21,7 @@ from espnet_otreg.data.languages import (
 from espnet_otreg.data.segments import SEGMENTS, channel_errors, scan_segments
 from espnet_otreg.errors import UserError
 
+_SPEECH_KINDS = ("kaldi_ark", "sound")
 _SHOWN = 3  # faults of one kind; the rest is counted
 
 
@@ -124,6 +125,11 @@ def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> l
         f"{option}: no data named '{name}'; add {example}"
         for name, example in (("speech", "feats.scp,speech,kaldi_ark"), ("text", "text,text,text"))
         if name not in names
+    ]
+    errors += [
+        f"{option}: '{source.kind}' is no kind of speech here; give kaldi_ark or sound"
+        for source in sources
+        if source.name == "speech" and source.kind not in _SPEECH_KINDS
     ]
     tables: list[tuple[Path, set[str]]] = []
     for source in sources:
@@ -231,8 +237,11 @@ def checkpoint_errors(values: Sequence[str]) -> list[str]:
     ['--init_param: there is no file exp/none.pth']
     """
     errors = []
-    for path in (Path(value.partition(":")[0]) for value in values):
-        if not path.is_file():
+    for value in values:
+        path = Path(value.partition(":")[0])
+        if value.count(":") > 3:
+            errors.append(f"--init_param: expected FILE:SOURCE:TARGET:EXCLUDED, found {value}")
+        elif not path.is_file():
             errors.append(f"--init_param: there is no file {path}")
         elif not zipfile.is_zipfile(path):
             errors.append(f"--init_param: {path} is damaged or no checkpoint; train it again")

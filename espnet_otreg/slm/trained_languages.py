@@ -115,6 +115,9 @@ class TrainedLanguages:
         )
 
 
+ANY_LANGUAGE = TrainedLanguages(frozenset(), any_language=True)  # one prompt, for all
+
+
 def read_trained_languages(
     directory: str | Path, templates: Iterable[str] | None = None
 ) -> TrainedLanguages:

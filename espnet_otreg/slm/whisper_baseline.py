@@ -12,6 +12,7 @@ import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration, WhisperTokenizer
 from transformers.utils import logging as transformers_logging
 
+from espnet_otreg.data.audio import CONVERSIONS
 from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.data.kaldi_dir import write_table
 from espnet_otreg.data.languages import canonical_language, read_languages, same_language
@@ -101,7 +102,7 @@ def decode_baseline(
     """Transcribe a data directory into ``<output>/text``; an interrupted run goes on.
 
     Args:
-        data: directory with wav.scp (16 kHz mono, at most 30 s each) and utt2lang.
+        data: directory with wav.scp (at most 30 s each) and utt2lang.
         output: directory for ``text`` and ``decode.json``.
         model: a Whisper directory or hub name.
         batch_size: utterances decoded together.
@@ -139,15 +140,9 @@ def decode_baseline(
         about_run = {"model": model, "model_sha256": digest, "utterances": len(hypotheses)}
         write_json(Path(output) / "decode.json", about_run)
     progress.close()
+    CONVERSIONS.say()
     print(f"{output}/text: {len(hypotheses)} utterances in {time.monotonic() - start:.0f} s")
 
 
 def _read(path: Recording, utterance: str) -> Any:
-    waveform = read_waveform(path, utterance)
-    if len(waveform) > 30 * SAMPLE_RATE:
-        raise UserError(
-            f"the recording lasts {len(waveform) / SAMPLE_RATE:.1f} s, Whisper takes 30 s",
-            f"utterance {utterance} ({path})",
-            "cut or remove it",
-        )
-    return waveform
+    return read_waveform(path, utterance, longest=30 * SAMPLE_RATE)

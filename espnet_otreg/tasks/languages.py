@@ -31,14 +31,15 @@ def print_languages(args: argparse.Namespace, prompt: PromptConfig) -> None:
             print(note, flush=True)
 
 
-def record_languages(args: argparse.Namespace, resumed: bool) -> None:
+def record_languages(args: argparse.Namespace, directory: Path, resumed: bool) -> None:
     """Write ``languages.json`` into the directory of a training.
 
     Args:
         args: the options of the training.
+        directory: where it goes.
         resumed: whether it goes on from a checkpoint, and keeps what it was trained for before.
 
     Raises:
         UserError: if a table names what is no language.
     """
-    write_trained_languages(Path(args.output_dir), *_counts(args, "train"), resumed)
+    write_trained_languages(directory, *_counts(args, "train"), resumed)

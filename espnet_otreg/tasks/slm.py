@@ -17,6 +17,7 @@ from espnet2.tasks.abs_task import AbsTask, optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.dataset import DATA_TYPES
 from espnet2.train.distributed_utils import get_world_size
+from espnet2.train.iterable_dataset import DATA_TYPES as STREAMED_TYPES
 from espnet2.train.trainer import Trainer
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2bool, str_or_none
@@ -29,7 +30,9 @@ from espnet_otreg.regularizers import parse_regularizers
 from espnet_otreg.slm.build import build_model
 from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
 from espnet_otreg.slm.config import SECTIONS, parse_slm_config
+from espnet_otreg.slm.initial import check_initial
 from espnet_otreg.slm.model import SpokenLanguageModel
+from espnet_otreg.slm.waveform import SoundTable, sound_reader
 from espnet_otreg.tasks.deepspeed import check_deepspeed
 from espnet_otreg.tasks.failures import told_in_a_sentence
 from espnet_otreg.tasks.interruption import passed_on
@@ -47,7 +50,8 @@ from espnet_otreg.tasks.training_dir import (
 )
 from espnet_otreg.tasks.trial import batches_told, try_optimiser
 
-# ESPnet's own reader runs commands and unpickles what an archive holds.
+# ESPnet's own readers run commands, unpickle what an archive holds, and believe that any recording
+# is mono and at the model's rate.
 DATA_TYPES["kaldi_ark"] = {**DATA_TYPES["kaldi_ark"], "func": FeatureTable, "kwargs": []}
 
 _CLASSES = ("encoder", "frontend", "specaug", "normalize", "projector")
@@ -80,6 +84,17 @@ def _refuse(message: str) -> NoReturn:
 def _note_features(args: argparse.Namespace) -> None:
     if args.encoder == "precomputed" and "input_size" not in args.encoder_conf:
         args.encoder_conf = {**args.encoder_conf, **features_of(args)}
+
+
+def read_sound_with(reader: Callable[[str], SoundTable]) -> None:
+    """Let ESPnet read tables of recordings, ``path,speech,sound``, with a reader of ours.
+
+    Its pass over the data that collects their lengths has a second set of readers, and takes those
+    of training where it has none.
+    """
+    for kind in ("sound", "kaldi_ark"):
+        STREAMED_TYPES.pop(kind, None)
+    DATA_TYPES["sound"] = {**DATA_TYPES["sound"], "func": reader, "kwargs": []}
 
 
 class SLMTask(AbsTask):
@@ -156,7 +171,8 @@ class SLMTask(AbsTask):
         if args.use_deepspeed and args.distributed:
             check_deepspeed(parse_regularizers(args.regularizers))
             cls.trainer = Trainer  # the only one that ESPnet exchanges for its DeepSpeed trainer
-            record_languages(args, args.resume)
+            record_languages(args, Path(args.output_dir), args.resume)
+        read_sound_with(sound_reader(vars(args)))
         for value in args.init_param:  # ESPnet looks at no checksum
             load_checkpoint(value.partition(":")[0])
         directory = Path(args.output_dir)
@@ -230,6 +246,8 @@ class SLMTask(AbsTask):
         """
         _note_features(args)
         model = build_model(parse_slm_config(vars(args)))
+        for value in args.init_param:
+            check_initial(value, model, args.ignore_init_mismatch)
         print(describe(model), flush=True)
         print_languages(args, model.config.prompt_conf)
         cls.trainer.sanity = getattr(args, "sanity", False)

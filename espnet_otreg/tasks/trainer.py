@@ -74,8 +74,8 @@ class SLMTrainer(Trainer):
                 (directory / FINISHED).unlink(missing_ok=True)
                 with atomic_write(directory / CONFIG) as file:
                     yaml_no_alias_safe_dump(cls._configuration, file, indent=4, sort_keys=False)
-                args = argparse.Namespace(**cls._configuration)
-                record_languages(args, resumed=not cls.start.anew)
+                given = argparse.Namespace(**cls._configuration)
+                record_languages(given, directory, resumed=done > 0)
             if distributed.distributed:
                 torch.distributed.barrier()
             super().run(model, *args, **kwargs)

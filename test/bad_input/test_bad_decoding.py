@@ -142,8 +142,8 @@ def test_recordings_that_cannot_be_transcribed(own: TinyTraining, tmp_path: Path
         assert_refused(command("slm_transcribe", "no.wav", *model, "it"), "no.wav: no such file")
         done = command("slm_transcribe", tmp_path / "notes.wav", *model, "it")
         assert_refused(done, tmp_path / "notes.wav", "not an audio file that can be decoded")
-        done = command("slm_transcribe", tmp_path / "good.wav", *model, "italian")
-        assert_refused(done, "unknown language 'italian'")
+        done = command("slm_transcribe", tmp_path / "good.wav", *model, "itallian")
+        assert_refused(done, "unknown language 'itallian'", "did you mean Italian (it)?")
 
 
 def test_a_model_that_cannot_transcribe_or_be_packed(

@@ -111,8 +111,7 @@ def test_a_set_without_a_place_for_its_features(
     ("kind", "says"),
     [
         ("NaN", "NaN or infinite"),
-        ("stereo", "2 channels instead of one"),
-        ("rate", "the rate is 8000 Hz instead of 16000"),
+        ("truncated", "the audio file is truncated"),
         ("long", "the recording lasts 31.0 s, more than the"),
         ("missing", "the audio file is missing"),
     ],
@@ -121,9 +120,7 @@ def test_recordings_that_cannot_be_encoded(
     extract: Callable[..., Outcome], tiny_whisper: Path, tmp_path: Path, kind: str, says: str
 ) -> None:
     path = tmp_path / "own/b.wav"
-    if kind == "rate":
-        soundfile.write(path, noise(0.5, 8000), 8000)
-    elif kind == "long":
+    if kind == "long":
         soundfile.write(path, noise(31.0), 16000)
     elif kind == "missing":
         path.unlink()

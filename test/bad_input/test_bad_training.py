@@ -19,7 +19,8 @@ from espnet_otreg.files import lock_directory
 from .conftest import FullDisk
 
 Train = Callable[..., Outcome]
-SETTINGS = ("/exp.yaml", "/exp/config.yaml")  # whole files that hold no result
+# Whole files that hold no result.
+SETTINGS = ("/exp.yaml", "/exp/config.yaml", "/exp/languages.json")
 
 
 @pytest.fixture
@@ -183,6 +184,19 @@ def test_models_that_cannot_be_built(
         assert_refused(train(config=config), *says)
 
 
+def test_what_only_espnet_and_pytorch_know_is_told_in_a_sentence(
+    train: Train, own: TinyTraining, tmp_path: Path
+) -> None:
+    betas = {"optim_conf": {"lr": 0.1, "betas": [0.9, 2.0]}}
+    with nothing_written(tmp_path, but=SETTINGS[:1]):
+        assert_refused(train(config=betas), "optim_conf: Invalid beta parameter at index 1: 2.0")
+        texts = own.root / "train/text"  # where lengths belong
+        done = train("--train_shape_file", texts, config={"batch_type": "numel"})
+        assert_refused(done, "batch_type, batch_size, batch_bins, shape files: ", "correct them")
+        done = train("--chunk_length")
+        assert_refused(done, "command line: argument --chunk_length: expected one", "--help_all")
+
+
 def test_token_classes_of_another_llm(train: Train, own: TinyTraining, tmp_path: Path) -> None:
     classes = tmp_path / "own/classes.json"
     value = json.loads(classes.read_text())
@@ -251,7 +265,8 @@ def test_a_full_disk(train: Train, full_disk: FullDisk) -> None:
     output = full_disk.directory / "exp"
     done = train("--output_dir", output, max_file_bytes=full_disk.max_file_bytes)
     assert_refused(done, output, "a checkpoint could not be written", "free some space")
-    assert list(files_in(output)) == ["config.yaml"]  # and no cut-off checkpoint
+    # And no cut-off checkpoint.
+    assert sorted(files_in(output)) == ["config.yaml", "languages.json"]
 
 
 def test_a_gpu_where_there_is_none(train: Train, tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_changed_recording_is_converted_again(make_data_dir: MakeDir, tmp_path
     assert read_table(tmp_path / "dump/utt2dur")["a"] == "0.7000"
 
 
-@pytest.mark.parametrize("kind", ["stereo", "NaN", "empty", "truncated"])
+@pytest.mark.parametrize("kind", ["NaN", "empty", "truncated"])
 def test_bad_audio_leaves_no_table(make_data_dir: MakeDir, tmp_path: Path, kind: str) -> None:
     from .test_validate import broken_wav
 
@@ -134,12 +134,24 @@ def test_bad_audio_leaves_no_table(make_data_dir: MakeDir, tmp_path: Path, kind:
     assert not list((tmp_path / "dump").rglob("*.tmp"))
 
 
-def test_stereo_can_be_mixed(make_data_dir: MakeDir, tmp_path: Path) -> None:
+def test_stereo_is_mixed_and_other_rates_are_resampled_unless_refused(
+    make_data_dir: MakeDir, tmp_path: Path
+) -> None:
     from .test_validate import broken_wav
 
     directory = make_data_dir()
     broken_wav("stereo", tmp_path / "own_b.wav")
-    assert format_data(directory, tmp_path / "dump", mix_channels=True).kept == 2
+    report = format_data(directory, tmp_path / "dump", jobs=2)
+    assert report.kept == 2
+    assert report.conversions == (
+        f"2 recordings of 8000 Hz are resampled to 16000 Hz, for instance {tmp_path}/own_a.wav",
+        f"1 recording of 2 channels is mixed to one, for instance {tmp_path}/own_b.wav",
+    )
+    with pytest.raises(DataErrors, match=r"'b': .*own_b\.wav: the audio has 2 channels, not one"):
+        format_data(directory, tmp_path / "refused", mix_channels=False)
+    with pytest.raises(DataErrors, match=r"'a': .*own_a\.wav: the rate is 8000 Hz, not 16000"):
+        format_data(directory, tmp_path / "refused", resample=False)
+    assert not (tmp_path / "refused/wav.scp").exists()
 
 
 @pytest.mark.parametrize(

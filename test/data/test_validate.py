@@ -67,13 +67,12 @@ def broken_wav(kind: str, path: Path) -> None:
         path.write_bytes(b"no audio at all" * 10)
 
 
-@pytest.mark.parametrize("kind", ["stereo", "NaN", "empty", "truncated", "can be decoded"])
+@pytest.mark.parametrize("kind", ["NaN", "empty", "truncated", "can be decoded"])
 def test_faults_of_the_audio(make_data_dir: MakeDir, tmp_path: Path, kind: str) -> None:
     directory = make_data_dir()
     broken_wav(kind, tmp_path / "own_b.wav")
     (error,) = validate_data(directory, DECODE)
-    expected = "2 channels" if kind == "stereo" else kind
-    assert "own/wav.scp:2: utterance 'b'" in error and "own_b.wav" in error and expected in error
+    assert "own/wav.scp:2: utterance 'b'" in error and "own_b.wav" in error and kind in error
 
 
 def test_a_truncated_ogg_is_found(make_data_dir: MakeDir, tmp_path: Path) -> None:
@@ -85,10 +84,18 @@ def test_a_truncated_ogg_is_found(make_data_dir: MakeDir, tmp_path: Path) -> Non
     assert "truncated" in validate_data(directory, DECODE)[0]
 
 
-def test_stereo_is_no_fault_where_it_is_mixed(make_data_dir: MakeDir, tmp_path: Path) -> None:
+def test_other_rates_and_stereo_are_noticed_or_refused(
+    make_data_dir: MakeDir, tmp_path: Path
+) -> None:
     directory = make_data_dir()
     broken_wav("stereo", tmp_path / "own_b.wav")
-    assert validate_data(directory, AudioChecks(decode=True, mix_channels=True)) == []
+    notices: list[str] = []
+    assert validate_data(directory, DECODE, notices=notices) == []
+    assert len(notices) == 2 and "2 recordings of 8000 Hz are resampled" in notices[0]
+    (error,) = validate_data(directory, AudioChecks(decode=True, mix_channels=False))
+    assert "utterance 'b'" in error and "2 channels, not one" in error
+    errors = validate_data(directory, AudioChecks(decode=True, resample=False))
+    assert len(errors) == 2 and "the rate is 8000 Hz, not 16000" in errors[0]
 
 
 def test_an_over_long_utterance(make_data_dir: MakeDir) -> None:

@@ -114,6 +114,23 @@ def test_a_key_bias_is_refused_rather_than_lost(tiny_whisper_model: Any, tmp_pat
         load_whisper(tmp_path / "model.bin")
 
 
+def test_missing_misshapen_and_infinite_weights_are_refused(
+    tiny_whisper_model: Any, tmp_path: Path
+) -> None:
+    variables = ctranslate2_variables(tiny_whisper_model)
+    name = "encoder/layer_1/ffn/linear_0/bias"
+    for value, says in (
+        (None, f"missing or do not fit together .*{name}"),
+        (torch.ones(3), "do not fit together .*fc1.bias"),
+        (torch.full((64,), float("inf")), "NaN or infinity: model.encoder.layers.1.fc1.bias"),
+    ):
+        changed = {key: v for key, v in variables.items() if key != name}
+        changed |= {} if value is None else {name: value}
+        write_ctranslate2(tmp_path / "model.bin", changed)
+        with pytest.raises(UserError, match=says):
+            load_whisper(tmp_path / "model.bin")
+
+
 def test_damaged_and_foreign_files_are_clear_errors(
     tiny_whisper_model: Any, tmp_path: Path
 ) -> None:

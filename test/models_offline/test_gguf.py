@@ -17,7 +17,7 @@ WIDTH, HEADS, INNER = 32, 4, 64
 TOKENS = ["<unk>", "<s>", "</s>", *[f"<0x{n:02X}>" for n in range(256)], "▁", "a", "b", "▁a"]
 
 
-def write_gguf(path: Path) -> dict[str, np.ndarray]:
+def write_gguf(path: Path, without: str = "") -> dict[str, np.ndarray]:
     """One layer, the embedding in 8-bit blocks; returns the tensors as they are in the file."""
     rng = np.random.default_rng(0)
 
@@ -34,6 +34,7 @@ def write_gguf(path: Path) -> dict[str, np.ndarray]:
         "blk.0.ffn_up.weight": random(INNER, WIDTH),
         "blk.0.ffn_down.weight": random(WIDTH, INNER),
     } | {f"blk.0.attn_{part}.weight": random(WIDTH, WIDTH) for part in ("q", "k", "v", "output")}
+    tensors.pop(without, None)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(1)
     writer.add_context_length(64)
@@ -83,3 +84,10 @@ def test_a_foreign_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"GGUF but no more than that")
     with pytest.raises(UserError, match="not a GGUF model"):
         convert_gguf(tmp_path / "model.gguf", tmp_path / "hf")
+
+
+def test_a_file_that_lacks_a_tensor_is_refused(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "model.gguf", without="blk.0.ffn_up.weight")
+    with pytest.raises(UserError, match=r"not a GGUF model .* missing: model.layers.0.mlp.up_proj"):
+        convert_gguf(tmp_path / "model.gguf", tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()

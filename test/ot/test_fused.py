@@ -56,7 +56,7 @@ def both_precisions(cost, *masks_and_masses):
 
 def plan(problem, state, epsilon):
     parts = (problem.log_source, problem.log_target, problem.support, state.u, state.v)
-    return plan_of(problem.cost / -epsilon, *parts)
+    return plan_of(problem.blocked / -epsilon, *parts)
 
 
 def compare(iterate_fused, low, high, epsilon=0.1, damping=EXACT, iterations=7, atol=1e-4):
@@ -131,6 +131,46 @@ def test_masks_masses_and_empty_sides(iterate_fused, random_cost):
     found = compare(iterate_fused, *both_precisions(cost, *parts))
     for state in (found.u, found.v, found.residual):
         assert (state[2:4] == 0).all() and state.isfinite().all()
+
+
+@pytest.mark.parametrize(("epsilon", "damping"), [(0.002, EXACT), (0.1, (0.75, 0.8))], ids=str)
+def test_forbidden_pairs(iterate_fused, random_cost, epsilon, damping):
+    cost = random_cost(3, 40, 6)
+    cost[0, :35, 1] = torch.inf  # more than the first tile of a sum
+    cost[1, 36:, :5] = torch.inf
+    cost[2, :30, 3:], cost[2, 30:, :3] = torch.inf, torch.inf
+    source = torch.ones(3, 40).bool()
+    source[1, 38:] = False
+    low, high = both_precisions(cost, source)
+    assert low.forbids
+    compare(iterate_fused, low, high, epsilon, damping, iterations=3)
+    single = torch.full((1, 5, 3), torch.inf).double()
+    single[0, 4, 2] = 0.3
+    compare(iterate_fused, *both_precisions(single), epsilon, damping, iterations=2)
+
+
+@pytest.mark.parametrize(("gradient", "relaxed"), [("implicit", True), ("envelope", False)])
+def test_gradients_with_forbidden_pairs(iterate_fused, random_cost, monkeypatch, gradient, relaxed):
+    forbidden = torch.ones(14, 6).tril(-10).bool() | torch.ones(14, 6).triu(4).bool()
+    settings = {"gradient": gradient, "max_iterations": 12, "epsilon": 0.3}
+    settings |= {"source_relaxation": 0.3} if relaxed else {}
+
+    def solve():
+        cost = random_cost(2, 14, 6, dtype=torch.float32).requires_grad_()
+        solution = sinkhorn(cost.masked_fill(forbidden, torch.inf), **settings)
+        loss = solution.regularized_cost + solution.linear_cost
+        loss = loss.sum() + 0.1 * row_entropy(solution.coupling).sum()
+        return solution, torch.autograd.grad(loss, cost)[0]
+
+    expected, expected_gradient = solve()
+    monkeypatch.setattr(SOLVER, "is_fused", lambda cost: True)
+    monkeypatch.setattr(SOLVER, "iterate_fused", iterate_fused)
+    found, found_gradient = solve()
+    assert (found.coupling[:, forbidden] == 0).all() and found_gradient.isfinite().all()
+    assert (found_gradient[:, forbidden] == 0).all() and found_gradient.abs().max() > 1e-3
+    torch.testing.assert_close(found.coupling, expected.coupling, rtol=0, atol=1e-4)
+    torch.testing.assert_close(found.linear_cost, expected.linear_cost, rtol=0, atol=1e-4)
+    torch.testing.assert_close(found_gradient, expected_gradient, rtol=0, atol=1e-4)
 
 
 def test_what_a_warm_start_holds_without_mass_is_ignored(iterate_fused, random_cost):

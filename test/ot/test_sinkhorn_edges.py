@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from espnet_otreg.ot import sinkhorn
+from espnet_otreg.ot import monge_gap, sinkhorn, sinkhorn_divergence, sparse_transport
 
 
 @pytest.mark.parametrize(("epsilon", "factor"), [(0.1, 1), (0.02, 1), (0.002, 1), (0.1, 20)])
@@ -68,8 +68,22 @@ def test_solution_is_frozen(random_cost):
     [
         ({"epsilon": 0.0}, "epsilon"),
         ({"epsilon": float("nan")}, "epsilon"),
+        ({"epsilon": float("inf")}, "epsilon"),
+        ({"epsilon": -0.1}, "epsilon"),
+        ({"epsilon": None}, "epsilon: expected a positive number, found None"),
+        ({"epsilon": "0.1"}, "epsilon"),
+        ({"epsilon": 1e-39}, "cost: 1 divided by 1e-39 is too large for float32"),
         ({"max_iterations": 0}, "max_iterations"),
+        ({"max_iterations": -3}, "max_iterations: expected at least 1, found -3"),
+        ({"max_iterations": 2.5}, "max_iterations"),
+        ({"max_iterations": None}, "max_iterations"),
+        ({"annealing": -1}, "annealing"),
         ({"tolerance": -1.0}, "tolerance"),
+        ({"tolerance": float("nan")}, "tolerance"),
+        ({"source_relaxation": float("nan")}, "relaxation"),
+        ({"target_relaxation": "weak"}, "relaxation"),
+        ({"warm_start": (torch.zeros(1, 2), torch.tensor([[0.0, torch.nan]]))}, "warm_start"),
+        ({"source_mask": [[True, True]]}, "source_mask: expected a tensor, found list"),
         ({"source_relaxation": 0.0}, "relaxation"),
         ({"annealing": 50}, "annealing"),
         ({"warm_start": (torch.zeros(1, 2), torch.zeros(1, 3))}, "warm_start"),
@@ -78,6 +92,8 @@ def test_solution_is_frozen(random_cost):
         ({"target_mask": torch.ones(1, 2)}, "target_mask: expected bool"),
         ({"target_mass": torch.tensor([[1.5, -0.5]])}, "target_mass: masses"),
         ({"target_mass": torch.tensor([[torch.nan, 1.0]])}, "target_mass: masses"),
+        ({"source_mass": torch.tensor([[torch.inf, 1.0]])}, "source_mass: masses"),
+        ({"source_mass": torch.zeros(1, 2)}, "unequal totals in problem 0"),
         ({"target_mass": torch.tensor([[0.5, 0.6]])}, "unequal totals in problem 0"),
         (
             {"target_mass": torch.tensor([[0.5, 0.5]]).requires_grad_(), "gradient": "envelope"},
@@ -88,8 +104,86 @@ def test_solution_is_frozen(random_cost):
 def test_rejects_what_it_cannot_solve(arguments, message):
     with pytest.raises(ValueError, match=message):
         sinkhorn(torch.ones(1, 2, 2), **arguments)
-    with pytest.raises(ValueError, match="cost"):
-        sinkhorn(torch.ones(2, 2))
+    for cost in (torch.ones(2, 2), [[[1.0]]], None, torch.ones(1, 2, 2) * 1j):
+        with pytest.raises(ValueError, match="cost: expected a real tensor"):
+            sinkhorn(cost)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epsilon": 0.0}, "epsilon"),
+        ({"epsilon": float("nan")}, "epsilon"),
+        ({"epsilon": None}, "epsilon"),
+        ({"max_iterations": 0}, "max_iterations"),
+        ({"max_iterations": -1}, "max_iterations"),
+        ({"tolerance": float("nan")}, "tolerance"),
+    ],
+)
+def test_all_solvers_refuse_the_same_numbers(settings, message):
+    x = torch.rand(1, 3, 2)
+    for solver in (sinkhorn_divergence, monge_gap):
+        with pytest.raises(ValueError, match=message):
+            solver(x, x, **settings)
+    named = {"gamma" if key == "epsilon" else key: value for key, value in settings.items()}
+    with pytest.raises(ValueError, match=message.replace("epsilon", "gamma")):
+        sparse_transport(x, **named)
+    with pytest.raises(ValueError, match="annealing"):
+        sinkhorn_divergence(x, x, annealing=100)
+    with pytest.raises(ValueError, match="max_nonzeros"):
+        sparse_transport(x, max_nonzeros=1.5)
+    with pytest.raises(ValueError, match="sparse_side"):
+        sparse_transport(x, sparse_side="row")
+
+
+def plan_error(solution):
+    """The larger L1 error of the marginals of uniform problems, found in float64."""
+    plan = solution.coupling.detach().double()
+    return max((plan.sum(dim) - 1 / plan.shape[3 - dim]).abs().sum(1).max() for dim in (1, 2))
+
+
+EPSILONS = [0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-9]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("gradient", ["implicit", "unrolled"])
+def test_target_marginals_are_met_to_the_rounding_of_the_exponents(random_cost, gradient, dtype):
+    cost = 1.5 * random_cost(4, 40, 15, dtype=dtype)
+    for epsilon in EPSILONS[:7]:
+        solution = sinkhorn(cost, epsilon=epsilon, gradient=gradient, max_iterations=12)
+        columns = solution.coupling.double().sum(1)
+        error = (columns - 1 / 15).abs().sum(1).max()
+        exponent = cost.max().item() / epsilon
+        assert error < (2 + exponent / 4) * torch.finfo(dtype).eps
+        if dtype == torch.float32 and epsilon != 1e-5:  # where it passes the default tolerance
+            assert (error < 1e-3) == (epsilon > 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("scale", [1.0, 1e8])
+def test_converged_is_true_of_the_plan_itself(random_cost, dtype, scale):
+    # Costs that make a permutation obvious, so that a few iterations seem to be enough.
+    obvious = torch.eye(9)[[3, 1, 4, 0, 5, 8, 2, 6, 7]]
+    cost = scale * (random_cost(3, 9, 9, dtype=torch.float32) - obvious / 2)
+    cost = cost.clamp(-6e4, 6e4).to(dtype) if dtype == torch.float16 else cost.to(dtype)
+    for epsilon in EPSILONS[::2]:
+        for gradient in ("implicit", "unrolled"):
+            solution = sinkhorn(cost, epsilon=epsilon, gradient=gradient, annealing=20)
+            if solution.converged.all():
+                assert plan_error(solution) <= 1e-3 * 1.001
+            assert (solution.converged == (solution.residual <= 1e-3)).all()
+        sparse = sparse_transport(cost, gamma=epsilon, max_iterations=20)
+        if sparse.converged.all():
+            assert plan_error(sparse) <= 1e-3 * 1.001
+
+
+def test_converged_is_false_where_rounding_has_moved_the_marginals():
+    cost = 1e8 + 1e3 * torch.rand(2, 6, 4, generator=torch.Generator().manual_seed(0))
+    lying = []
+    for epsilon in (0.1, 1.0, 30.0):
+        solution = sinkhorn(cost, epsilon=epsilon, max_iterations=50)
+        lying.append((solution.converged & (plan_error(solution) > 1e-3)).any())
+    assert not any(lying)
 
 
 def test_unequal_totals_are_fine_if_a_marginal_is_relaxed(random_cost):

@@ -13,6 +13,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.regularizers.base import RESERVED_STATISTICS
 from espnet_otreg.regularizers.otreg_loss import OTRegularizer
 from espnet_otreg.slm.build import build_model
 from espnet_otreg.slm.config import parse_slm_config
@@ -272,10 +273,35 @@ def test_a_nonfinite_loss_names_utterances_and_terms_and_stops_in_the_end(
     batch = _batch(_features(8, 26, 11), TEXTS)
     batch["speech"][0, 0, 0] = torch.inf
     with caplog.at_level(logging.WARNING):
-        model(**batch)
+        model(**batch)[0].backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert gradients and not any(gradient.isfinite().all() for gradient in gradients)
     assert "utterance0 utterance1 utterance2" in caplog.text and "ce=nan" in caplog.text
     with pytest.raises(UserError, match="not finite 2 times in a row"):
         model(**batch)
+
+
+def test_an_infinite_constant_in_the_loss_makes_a_step_that_is_skipped(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def infinite(self: OTRegularizer, batch: Any) -> torch.Tensor:
+        return batch.speech[batch.speech_mask].mean() + torch.inf
+
+    monkeypatch.setattr(OTRegularizer, "__call__", infinite)
+    model = build(regularizers=["otreg"]).train()
+    loss, statistics, _ = model(**_batch(_features(8, 26, 11), TEXTS))
+    loss.backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert gradients and all(gradient.isnan().all() for gradient in gradients)
+    assert statistics["loss"].item() == torch.inf
+
+
+def test_no_regularizer_can_take_a_name_of_the_models_statistics(build: Build) -> None:
+    model = build(regularizers=["otreg"])
+    for mode in (model.train(), model.eval()):
+        _, statistics, _ = mode(**_batch(_features(8, 26, 11), TEXTS))
+        ours = {name for name in statistics if not name.startswith("otreg")}
+        assert ours and ours <= RESERVED_STATISTICS
 
 
 def test_espnets_frontend_specaug_and_encoder_fit_in(build: Build) -> None:

@@ -159,7 +159,10 @@ def test_audio_is_transcribed_as_its_data_directory_is_decoded(
         for mode, texts in expected.items():
             assert speech_lm.transcribe(paths, "it", mode) == [texts["it_0"], texts["it_1"]]
         samples, _ = soundfile.read(paths[0], dtype="float32")
-        assert speech_lm.transcribe(samples, "it", "llm") == expected["llm"]["it_0"]
+        for name in ("it", "IT", "Italian", "it_IT.UTF-8"):
+            assert speech_lm.transcribe(samples, name, "llm") == expected["llm"]["it_0"]
+        with pytest.raises(UserError, match=r"not trained for German \(de\); it knows Italian"):
+            speech_lm.transcribe(samples, "de", "llm")
 
     check(SpeechLM.from_pretrained(exp))
     moved = _pack_and_move(exp, tmp_path, exp, whisper)
@@ -215,7 +218,8 @@ def test_the_command_prints_a_line_for_each_file(
     lines = done.stdout.splitlines()
     assert len(lines) == 2
     expected = SpeechLM.from_pretrained(exp).transcribe(recordings / "0.wav", "it", "ctc")
-    assert lines[0] == expected
+    assert lines[0] == f"{recordings / '0.wav'}\t{expected}"
+    assert lines[1].startswith(f"{stereo}\t")
     (tmp_path / "broken.wav").write_bytes(b"no audio")
     failed = subprocess.run(
         [*command, str(tmp_path / "broken.wav")], capture_output=True, text=True

@@ -173,3 +173,16 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     config.write_text("layerz: 2\nheads: 0\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"layerz: unknown key; did you mean 'layers'"):
         read_settings(config)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_another_training_has_left_is_named(tmp_path: Path, damaged: bool) -> None:
+    left = tmp_path / "llm.partial/checkpoint.pth"
+    left.parent.mkdir()
+    torch.save({"model": {"x": torch.ones(1)}, "optimizer": {}, "step": 1, "read": 1}, left)
+    if damaged:
+        left.write_bytes(left.read_bytes()[:-30])
+    says = "checkpoint is damaged" if damaged else "other settings was interrupted here; remove it"
+    with pytest.raises(UserError, match=says):
+        train_text_llm(SENTENCES, {}, SETTINGS, tmp_path / "llm")
+    assert not (tmp_path / "llm").exists()

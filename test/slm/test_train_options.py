@@ -75,6 +75,8 @@ def test_every_number_of_espnet_is_checked() -> None:
         ({"scheduler": "ReduceLROnPlateau", "scheduler_conf": {"last_epoch": -1}},
          "reducelronplateau does not take it".replace("reducelronplateau", "ReduceLROnPlateau")),
         ({"scheduler": "warmuplr", "scheduler_conf": {"last_epoch": -1}}, None),
+        ({"max_cache_size": "much"}, "max_cache_size: expected a size such as 500MB, found 'much'"),
+        ({"max_cache_size": "2 GB", "valid_max_cache_size": "none"}, None),
         ({"early_stopping_criterion": ["valid", "loss"]}, "early_stopping_criterion: expected ["),
         ({"val_scheduler_criterion": "loss"}, "val_scheduler_criterion: expected ["),
         ({"use_amp": True, "use_tf32": "true"}, "use_tf32: not with use_amp"),
@@ -153,6 +155,9 @@ def test_keys_of_yaml(tmp_path: Path, text: str, says: str) -> None:
         ({"freeze": [True]}, "YAML reads yes, on and true"),
         ({"regularizers": [{"otreg": {"epsilon": "1e-2"}}]}, "write 1.0e-2"),
         ({"model_conf": {"label_smoothing": "1e-1"}}, "write 1.0e-1"),
+        ({"model_conf": {"cross_entropy_weight": float("nan")}}, "must be finite, found nan"),
+        ({"readout_conf": {"initial_scale": float("nan")}}, "must be positive, found nan"),
+        ({"readout_conf": {"initial_scale": float("inf")}}, "must be finite, found inf"),
     ],
 )
 def test_values_that_yaml_reads_otherwise(

@@ -33,15 +33,15 @@ for mode in "${mode_list[@]}"; do
   [[ " ctc llm joint sample llm_shuffled llm_no_speech " == *" ${mode} "* ]] ||
     die "--decode_modes ${mode}: no such way of decoding" "choose among ctc, llm and joint"
 done
+if [[ -n "${marks}" && ! -f "${marks}" ]]; then
+  die "--marks ${marks}: no such file" "check the path"
+fi
 for name in encoder llm data_root; do
   # One slash may also be a name of the hub.
   if [[ ! -d "${!name}" && ("${!name}" =~ ^[./] || "${!name}" == */*/*) ]]; then
     die "--${name} ${!name}: no such directory" "check the path"
   fi
 done
-if [[ -n "${marks}" && ! -f "${marks}" ]]; then
-  die "--marks ${marks}: no such file" "check the path"
-fi
 read -ra decode_args_list <<<"${decode_args}"
 read -ra score_args_list <<<"${score_args}"
 

@@ -26,12 +26,10 @@ prepare_corpus() {
 stage_format() {
   local set args inputs
   for set in "${train_set}" "${valid_set}" "${test_sets[@]}"; do
-    args=(--data_dir "data/${set}" --output_dir "${raw}/${set}" --nj "${nj}")
+    args=(--data_dir "data/${set}" --output_dir "${raw}/${set}" --nj "${nj}"
+      --mix_channels "${mix_channels}" --resample "${resample}")
     if [[ "${set}" == ood ]] && ((limit > 0)); then
       args+=(--limit "${limit}")
-    fi
-    if ${mix_channels}; then
-      args+=(--mix_channels)
     fi
     inputs=(--input "data/${set}/wav.scp" --input "data/${set}/text")
     if [[ -f "data/${set}/segments" ]]; then

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import sys
 from dataclasses import dataclass, field
 
 
@@ -23,7 +23,6 @@ class Conversions:
     _channels: dict[int, int] = field(default_factory=dict)
     _resampled: tuple[str, int] | None = None
     _mixed: str | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, rate: int, wanted: int | None, channels: int, name: str) -> None:
         """Count a recording.
@@ -33,29 +32,49 @@ class Conversions:
             wanted: the rate that it is given; None if it keeps its own.
             name: for the example.
         """
-        with self._lock:
-            if wanted not in (None, rate):
-                self._rates[rate] = self._rates.get(rate, 0) + 1
-                self._resampled = self._resampled or (name, wanted or 0)
-            if channels > 1:
-                self._channels[channels] = self._channels.get(channels, 0) + 1
-                self._mixed = self._mixed or name
+        if wanted not in (None, rate):
+            self._rates[rate] = self._rates.get(rate, 0) + 1
+            self._resampled = self._resampled or (name, wanted or 0)
+        if channels > 1:
+            self._channels[channels] = self._channels.get(channels, 0) + 1
+            self._mixed = self._mixed or name
+
+    def add(self, other: Conversions) -> None:
+        """Count what another process has counted, too."""
+        for own, more in ((self._rates, other._rates), (self._channels, other._channels)):
+            for key, count in more.items():
+                own[key] = own.get(key, 0) + count
+        self._resampled = self._resampled or other._resampled
+        self._mixed = self._mixed or other._mixed
 
     def sentences(self) -> list[str]:
         """One sentence for what was resampled, one for what was mixed."""
-        sentences = []
+        return list(self.by_kind().values())
+
+    def by_kind(self) -> dict[str, str]:
+        """The sentences, by ``"rate"`` and ``"channels"``."""
+        sentences = {}
         if self._resampled is not None:
             name, wanted = self._resampled
-            sentences.append(
+            sentences["rate"] = (
                 f"{_recordings(self._rates)} Hz {_are(self._rates)} resampled to {wanted} Hz, "
                 f"for instance {name}"
             )
         if self._mixed is not None:
-            sentences.append(
+            sentences["channels"] = (
                 f"{_recordings(self._channels)} channels {_are(self._channels)} mixed to one, "
                 f"for instance {self._mixed}"
             )
         return sentences
+
+    def say(self) -> None:
+        """Print the sentences on standard error, and begin to count anew."""
+        for sentence in self.sentences():
+            print(sentence, file=sys.stderr, flush=True)
+        self._rates, self._channels, self._resampled, self._mixed = {}, {}, None, None
+
+
+CONVERSIONS = Conversions()  # of this process, as far as no other counter is given
 
 
 def _recordings(counts: dict[int, int]) -> str:

@@ -59,7 +59,7 @@ def _decode_trued(source: Source, trued: Trued) -> Decoded:
         if trued.frames == 0 and trued.plain:
             return Decoded(np.zeros((0, 1), np.float32), trued.rate)
         decoded, seconds = decode_container(trued.content, name, None, _OTHERS)
-        if is_short_of(decoded, seconds):
+        if trued.frames is None and is_short_of(decoded, seconds):
             raise truncated(name, "it declares more than there is") from None
         samples, rate = decoded.samples, decoded.rate
     if trued.frames is not None:
@@ -154,7 +154,7 @@ def _decode_other(source: Source) -> Decoded:
     declared = True
     formats: tuple[str, ...] = _OTHERS
     if is_mp4(content):
-        check_mp4(content, name)
+        declared = check_mp4(content, name)
         formats = ("mov,mp4,m4a,3gp,3g2,mj2",)
     elif content.startswith(b"\x1aE\xdf\xa3"):
         declared = check_matroska(content, name)
@@ -163,7 +163,7 @@ def _decode_other(source: Source) -> Decoded:
     if is_short_of(decoded, seconds):
         found = len(decoded.samples) / decoded.rate
         raise truncated(name, f"{found:.2f} of {seconds:.2f} s are there")
-    return dataclasses.replace(decoded, declared=declared or seconds is not None)
+    return dataclasses.replace(decoded, declared=declared)
 
 
 def decode(source: Source) -> Decoded:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet_otreg.data.audio.conversions import Conversions
+from espnet_otreg.data.audio.conversions import CONVERSIONS, Conversions
 from espnet_otreg.data.audio.decode import decode, seconds_of
 from espnet_otreg.data.audio.samples import (
     as_array,
@@ -23,48 +25,68 @@ from espnet_otreg.errors import UserError
 
 Samples = NDArray[np.float32]
 
-CONVERSIONS = Conversions()  # of this process
+_SMALLEST_RATE, _LARGEST_RATE = 1000, 10_000_000  # hertz; what is beyond is a mistake
 
 
-def _converted(
-    samples: NDArray[Any],
-    found: int,
-    rate: int | None,
-    where: str,
-    mix_channels: bool,
-    resample: bool,
-) -> Samples:
-    """(N, channels) floats at ``found`` hertz to (N,) at ``rate``, if the policy lets them."""
-    import soxr
+@dataclass(frozen=True)
+class Policy:
+    """What is made of a recording.
 
-    check_samples(samples, where)
-    channels = samples.shape[1]
-    if channels > 1 and not mix_channels:
-        raise UserError(
-            f"the audio has {channels} channels, not one",
-            where,
-            "make it mono, or let the channels be averaged (mix_channels true)",
-        )
-    if rate not in (None, found) and not resample:
-        raise UserError(
-            f"the rate is {found} Hz, not {rate}",
-            where,
-            "convert it, or let it be resampled (resample true)",
-        )
-    mono = mix(samples, where)
-    CONVERSIONS.note(found, rate, channels, where)
-    if rate in (None, found):
-        return mono
-    resampled: Samples = soxr.resample(mono, found, rate).astype(np.float32)
-    if not len(resampled):
-        raise UserError("the audio is empty at this rate", where, "remove the utterance")
-    return resampled
+    Attributes:
+        rate: in hertz; None keeps its own.
+        mix_channels: average several channels; if false they are refused.
+        resample: convert another rate; if false it is refused.
+        seen: counts what is converted.
+    """
+
+    rate: int | None
+    mix_channels: bool = True
+    resample: bool = True
+    seen: Conversions = field(default_factory=lambda: CONVERSIONS)
+
+    def convert(self, samples: NDArray[Any], found: int, where: str) -> Samples:
+        """(N, channels) floats at ``found`` hertz to (N,) at the wanted rate."""
+        import soxr
+
+        check_samples(samples, where)
+        if not _SMALLEST_RATE <= found <= _LARGEST_RATE:
+            raise UserError(f"{found} Hz is no rate of speech", where, "correct its header")
+        channels, rate = samples.shape[1], self.rate
+        if channels > 1 and not self.mix_channels:
+            raise UserError(
+                f"the audio has {channels} channels, not one",
+                where,
+                "make it mono, or let the channels be averaged (mix_channels true)",
+            )
+        if rate not in (None, found) and not self.resample:
+            raise UserError(
+                f"the rate is {found} Hz, not {rate}",
+                where,
+                "convert it, or let it be resampled (resample true)",
+            )
+        mono = mix(samples, where)
+        self.seen.note(found, rate, channels, where)
+        if rate in (None, found):
+            return mono
+        resampled: Samples = soxr.resample(mono, found, rate).astype(np.float32)
+        if not len(resampled):
+            raise UserError("the audio is empty at this rate", where, "remove the utterance")
+        return resampled
 
 
-def _span(
+def span(
     samples: NDArray[Any], rate: int, start: float | None, end: float | None, where: str
 ) -> NDArray[Any]:
-    """The frames between two times, of which both must lie inside."""
+    """The frames between two times.
+
+    Args:
+        samples: (N, channels) of the whole recording, at ``rate`` hertz.
+        start, end: seconds; None is its beginning, its end.
+        where: for messages.
+
+    Raises:
+        UserError: unless both lie inside, up to :data:`espnet_otreg.data.segments.OVERSHOOT`.
+    """
     seconds = len(samples) / rate
     first = 0.0 if start is None else float(start)
     last = seconds if end is None else float(end)
@@ -106,23 +128,24 @@ def read_mono(
             channels that cancel each other out, or a part that is not inside.
         OSError: if it cannot be opened.
     """
-    return _from_source(read_source(source), rate, mix_channels, resample, start, end)
+    policy = Policy(rate, mix_channels, resample)
+    return read_declared(read_source(source), policy, start, end)[0]
 
 
-def _from_source(
-    source: Source,
-    rate: int | None,
-    mix_channels: bool,
-    resample: bool,
-    start: float | None = None,
-    end: float | None = None,
-) -> Samples:
+def read_declared(
+    source: Source, policy: Policy, start: float | None = None, end: float | None = None
+) -> tuple[Samples, bool]:
+    """The same by a policy; also whether the file says how long it is.
+
+    Raises:
+        UserError: as :func:`read_mono`.
+    """
     decoded = decode(source)
-    samples = decoded.samples
+    samples: NDArray[Any] = decoded.samples
     if start is not None or end is not None:
         check_samples(samples, source.name)
-        samples = _span(samples, decoded.rate, start, end, source.name)
-    return _converted(samples, decoded.rate, rate, source.name, mix_channels, resample)
+        samples = span(samples, decoded.rate, start, end, source.name)
+    return policy.convert(samples, decoded.rate, source.name), decoded.declared
 
 
 def audio_seconds(source: AudioSource) -> float:
@@ -161,8 +184,9 @@ def speech_samples(
     >>> len(speech_samples({"array": np.zeros(800), "sampling_rate": 8000}))
     1600
     """
+    policy = Policy(rate, mix_channels, resample)
     if is_source(audio):
-        return read_mono(audio, rate, mix_channels, resample)
+        return read_declared(read_source(audio), policy)[0]
     if callable(getattr(audio, "get_all_samples", None)):
         decoded = audio.get_all_samples()
         audio = {"array": decoded.data, "sampling_rate": decoded.sample_rate}
@@ -170,29 +194,23 @@ def speech_samples(
     if isinstance(audio, Mapping):
         where = "the given dictionary"
         if audio.get("array") is None:
-            return _from_mapping(audio, rate, mix_channels, resample)
+            return read_declared(_source_of(audio), policy)[0]
         found, audio = _sampling_rate(audio, where), audio["array"]
         audio = np.asarray(audio) if isinstance(audio, (list, tuple)) else audio
-    array = frames_first(scaled(as_array(audio, where), where), where)
-    return _converted(array, found, rate, where, mix_channels, resample)
+    return policy.convert(frames_first(scaled(as_array(audio, where), where), where), found, where)
 
 
 def _sampling_rate(audio: Mapping[str, Any], where: str) -> int:
-    found = audio.get("sampling_rate")
-    if (
-        isinstance(found, bool)
-        or not isinstance(found, (int, float, np.integer, np.floating))
-        or not 0 < found < float("inf")
-    ):
+    found: Any = audio.get("sampling_rate")
+    is_number = isinstance(found, (int, float, np.integer, np.floating))
+    if isinstance(found, bool) or not is_number or not 0 < found < _LARGEST_RATE:
         raise UserError(f"sampling_rate is {found!r}", where, "give it in hertz")
     if found != int(found):
         raise UserError(f"sampling_rate is {found!r}", where, "give whole hertz")
     return int(found)
 
 
-def _from_mapping(
-    audio: Mapping[str, Any], rate: int, mix_channels: bool, resample: bool
-) -> Samples:
+def _source_of(audio: Mapping[str, Any]) -> Source:
     content, path = audio.get("bytes"), audio.get("path")
     if content is None and path is None:
         raise UserError(
@@ -200,9 +218,8 @@ def _from_mapping(
             mend="give array and sampling_rate, or bytes, or path",
         )
     if content is None:
-        return read_mono(str(path), rate, mix_channels, resample)
+        return read_source(str(path))
     source = read_source(content)
-    if isinstance(path, str):
-        suffix = "." + path.rpartition(".")[2].lower() if "." in path else ""
-        source = Source(source.content, path, suffix)
-    return _from_source(source, rate, mix_channels, resample)
+    if isinstance(path, str):  # the name of a file that need not exist
+        source = Source(source.content, path, Path(path).suffix.lower())
+    return source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet_otreg.data.audio.door import audio_seconds, read_mono
+from espnet_otreg.data.audio.conversions import CONVERSIONS, Conversions
+from espnet_otreg.data.audio.decode import decode
+from espnet_otreg.data.audio.decoded import Decoded
+from espnet_otreg.data.audio.door import Policy, audio_seconds, read_declared, span
 from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
+from espnet_otreg.data.audio.samples import check_samples
+from espnet_otreg.data.audio.source import read_source
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.data.segments import SEGMENTS, channel_errors, scan_segments
 from espnet_otreg.errors import UserError
+
+
+@functools.lru_cache(maxsize=1)
+def _decoded(path: str, size: int, changed: int) -> Decoded:
+    """A recording of which parts are wanted, one after another; size and time tell a new file."""
+    decoded = decode(read_source(path))
+    check_samples(decoded.samples, path)
+    return decoded
 
 
 @dataclass(frozen=True)
@@ -42,15 +56,29 @@ class Recording:
         by = f", {self.line}" if self.line else ""
         return f"{self.path} from {self.start or 0:g} {'s ' * (self.end is None)}{end}{by}"
 
-    def read(self, rate: int, options: AudioOptions = DEFAULT_AUDIO) -> NDArray[np.float32]:
-        """Its samples (N,) at ``rate`` hertz.
+    def read(
+        self,
+        rate: int,
+        options: AudioOptions = DEFAULT_AUDIO,
+        seen: Conversions = CONVERSIONS,
+    ) -> NDArray[np.float32]:
+        """Its samples (N,).
+
+        Args:
+            rate: that they are wanted at, in hertz.
+            options: what may be done to get them.
+            seen: counts what is done.
 
         Raises:
             UserError, OSError: as :func:`espnet_otreg.data.audio.read_mono`.
         """
-        return read_mono(
-            self.path, rate, options.mix_channels, options.resample, start=self.start, end=self.end
-        )
+        policy = Policy(rate, options.mix_channels, options.resample, seen)
+        if self.start is None and self.end is None:
+            return read_declared(read_source(self.path), policy)[0]
+        status = os.stat(self.path)
+        whole = _decoded(self.path, status.st_size, status.st_mtime_ns)
+        samples = span(whole.samples, whole.rate, self.start, self.end, self.path)
+        return policy.convert(samples, whole.rate, self.path)
 
     def seconds(self) -> float:
         """How long it is.
@@ -87,6 +115,11 @@ def read_recordings(wav_scp: str | Path) -> dict[str, Recording]:
         UserError: if a table is malformed, or a segment is none, naming file and line.
     """
     files = read_table(wav_scp)
+    for key, value in files.items():
+        if value.endswith("|"):
+            raise UserError(
+                f"'{key}' is a command", str(wav_scp), "write the path of an audio file instead"
+            )
     path = Path(wav_scp).with_name(SEGMENTS)
     if not path.is_file():
         return {key: Recording(file) for key, file in files.items()}

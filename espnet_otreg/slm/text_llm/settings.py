@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from espnet_otreg.config import parse_config
+from espnet_otreg.data.languages import canonical_language, describe_language
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.files import read_yaml
 
@@ -63,7 +64,12 @@ class TextLLMSettings:
                 errors.append(f"{name}: must be in [0, 1], found {getattr(self, name)}")
         if self.heads > 0 and self.hidden_size % self.heads:
             errors.append(f"hidden_size: {self.hidden_size} is no multiple of {self.heads} heads")
-        return errors
+        try:
+            codes = [canonical_language(name) for name in self.languages]
+        except UserError as error:
+            return [*errors, f"languages: {error}"]
+        twice = sorted({code for code in codes if codes.count(code) > 1})
+        return errors + [f"languages: {describe_language(code)} comes twice" for code in twice]
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def read_settings(path: Path | None) -> TextLLMSettings:
     settings = parse_config(TextLLMSettings, read_yaml(path), "llm", errors)
     if settings is None:
         raise ConfigErrors(errors, str(path))
-    return settings
+    return replace(settings, languages=tuple(map(canonical_language, settings.languages)))
 
 
 def check_languages(languages: Iterable[str], settings: TextLLMSettings) -> None:

@@ -13,8 +13,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from espnet_otreg.errors import UserError
 from espnet_otreg.files import lock_directory
 from espnet_otreg.progress import Progress
+from espnet_otreg.slm.checkpoint import load_checkpoint
 from espnet_otreg.slm.text_llm.batches import BatchMaker
 from espnet_otreg.slm.text_llm.settings import Sentence, TextLLMSettings, check_languages
 from espnet_otreg.slm.text_llm.tokenizer import (
@@ -92,10 +94,17 @@ def _train(
     table = model.get_input_embeddings().weight
     step = read = 0
     if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, read = state["step"], state["read"]
+        state = load_checkpoint(checkpoint)
+        try:
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            step, read = state["step"], state["read"]
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise UserError(
+                "a training with other settings was interrupted here",
+                str(checkpoint.parent),
+                "remove it to begin anew",
+            ) from error
         # Other random numbers than the interrupted run's: repeating its first batches would
         # teach the same sentences twice.
         maker.rng.seed(step)
@@ -180,7 +189,8 @@ def train_text_llm(
         seed: of initialisation, order and noise.
 
     Raises:
-        UserError: if there are no transcripts or a language is unknown.
+        UserError: if there are no transcripts, a language is unknown, or what an interrupted
+            training has left is damaged or has other sizes.
     """
     check_languages((sentence.language for sentence in transcripts), settings)
     if (directory / "config.json").is_file():
