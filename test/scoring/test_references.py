@@ -95,8 +95,22 @@ def test_hypotheses_as_other_systems_write_them(tmp_path: Path) -> None:
     directory, hypothesis = make(tmp_path / "test"), tmp_path / "hypothesis"
     hypothesis.write_bytes(b"a press one\r\nb press two\r\n")
     assert score_directory(directory, hypothesis).sets[0].wer.errors == 0
+    hypothesis.write_bytes(b"\xef\xbb\xbfa press one\nb press two")
+    assert score_directory(directory, hypothesis).sets[0].wer.errors == 0
     hypothesis.write_bytes(b"a press one\r\nb\r\n")
     assert score_directory(directory, hypothesis).sets[0].wer.errors == 2
+
+
+def test_languages_by_any_name_are_one_set_with_the_rules_of_that_language(tmp_path: Path) -> None:
+    directory = make(tmp_path / "test", texts={"a": "il col·legi", "b": "l'home", "c": "col·legi"})
+    write_table(directory / "utt2lang", {"a": "cat", "b": "ca_ES", "c": "Catalan"})
+    hypothesis = tmp_path / "hypothesis"
+    write_table(hypothesis, {"a": "il collegi", "b": "l home", "c": "collegi"})
+    (result,) = score_directory(directory, hypothesis).sets
+    assert (result.language, result.wer.errors, result.wer.reference_length) == ("ca", 0, 5)
+    write_table(directory / "utt2lang", {"a": "cat", "b": "ca", "c": "catlan"})
+    with pytest.raises(UserError, match="utt2lang.*catlan"):
+        score_directory(directory, hypothesis)
 
 
 @pytest.fixture
