@@ -10,6 +10,7 @@ import yaml
 from tiny_corpus import DIM, write_features
 from tiny_llm import SENTENCES, build_tiny_llm
 
+from espnet_otreg.data.kaldi_dir import own_domain
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import write_json
 from espnet_otreg.report.alignment_results import analysis_tables, gap_sentences, read_analyses
@@ -101,6 +102,18 @@ def test_who_knows_the_transcript_has_a_gap_and_finds_it(
         # Three frames of each utterance are the anchor, the blank of the read-out; the plan has to
         # give the anchor its mass, and takes more frames for it where they are too few.
         assert 0 < entry["blank_frames"] <= entry["anchor_frames"] + 1e-6 < 50
+
+
+def test_test_sets_without_domains_and_names_that_none_has(
+    model: SpokenLanguageModel, features: Path
+) -> None:
+    (features / "utt2domain").rename(features / "utt2domain.away")
+    try:
+        assert {u.domain for u in read_utterances(features, model)} == {own_domain(features)}
+    finally:
+        (features / "utt2domain.away").rename(features / "utt2domain")
+    with pytest.raises(UserError, match="--in_domain Tiny: no test set has this name; did you"):
+        analyze(model, [features], ["Tiny"])
 
 
 def test_an_untrained_projector_has_no_gap(model: SpokenLanguageModel, features: Path) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import kaldialign
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espnet_otreg.data.transcripts import spoken_words
+from espnet_otreg.files import read_json
 from espnet_otreg.scoring.error_rate import count_errors
 from espnet_otreg.scoring.normalize import (
     SCORING_SCHEME,
     TRAINING_SCHEME,
     normalize,
+    normalizer_version,
     split_characters,
     split_words,
 )
@@ -196,3 +200,10 @@ def test_text_that_is_plain_is_the_same_in_both_versions() -> None:
         ("it", "perché l'acqua"), ("ru", "еще раз п'ять"), ("zh", "你好 世界"),
     ):  # fmt: skip
         assert scored(text, language) == normalize(text, language, TRAINING_SCHEME) == text
+
+
+def test_text_for_training_and_the_recorded_split_stay_with_v1() -> None:
+    record = Path(__file__).resolve().parents[2] / "egs2/mini_multi/slm1/conf/split.json"
+    assert read_json(record)["normalizer"] == normalizer_version() == TRAINING_SCHEME
+    assert spoken_words("El col·legi", "ca") == "el col legi"
+    assert normalize("ﬁn И́ п′ять", "uk") == "ﬁn и́ п ять"

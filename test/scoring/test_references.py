@@ -95,8 +95,22 @@ def test_hypotheses_as_other_systems_write_them(tmp_path: Path) -> None:
     directory, hypothesis = make(tmp_path / "test"), tmp_path / "hypothesis"
     hypothesis.write_bytes(b"a press one\r\nb press two\r\n")
     assert score_directory(directory, hypothesis).sets[0].wer.errors == 0
+    hypothesis.write_bytes(b"\xef\xbb\xbfa press one\nb press two")
+    assert score_directory(directory, hypothesis).sets[0].wer.errors == 0
     hypothesis.write_bytes(b"a press one\r\nb\r\n")
     assert score_directory(directory, hypothesis).sets[0].wer.errors == 2
+
+
+def test_languages_by_any_name_are_one_set_with_the_rules_of_that_language(tmp_path: Path) -> None:
+    directory = make(tmp_path / "test", texts={"a": "il col·legi", "b": "l'home", "c": "col·legi"})
+    write_table(directory / "utt2lang", {"a": "cat", "b": "ca_ES", "c": "Catalan"})
+    hypothesis = tmp_path / "hypothesis"
+    write_table(hypothesis, {"a": "il collegi", "b": "l home", "c": "collegi"})
+    (result,) = score_directory(directory, hypothesis).sets
+    assert (result.language, result.wer.errors, result.wer.reference_length) == ("ca", 0, 5)
+    write_table(directory / "utt2lang", {"a": "cat", "b": "ca", "c": "catlan"})
+    with pytest.raises(UserError, match="utt2lang.*catlan"):
+        score_directory(directory, hypothesis)
 
 
 @pytest.fixture
@@ -196,16 +210,29 @@ def test_a_recipe_checks_its_test_sets(sets: Path, monkeypatch: pytest.MonkeyPat
             check(*wrong)
 
 
-def test_the_driver_asks_before_it_trains(tmp_path: Path) -> None:
-    """What the stages would run, in order."""
+def would_run(*options: str) -> str:
+    """The commands of a recipe, in order."""
     recipe = Path(__file__).resolve().parents[2] / "egs2/mini_multi/slm1"
-    words = ["./run.sh", "--dry_run", "true", "--stop_stage", "features", "--in_domain", "tst"]
+    words = ["./run.sh", "--dry_run", "true", *options]
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     done = subprocess.run(
         words, cwd=recipe, capture_output=True, text=True, env={"PATH": path}, check=True
     )
-    asked = done.stdout.index("espnet_otreg.bin.stage domains --in_domain tst")
-    assert done.stdout.index("format_data") < asked < done.stdout.index("extract_features")
+    return done.stdout
+
+
+def test_the_driver_asks_before_it_trains() -> None:
+    commands = would_run("--stage", "format", "--stop_stage", "features", "--in_domain", "tst")
+    asked = commands.index("espnet_otreg.bin.stage domains --in_domain tst")
+    assert commands.index("format_data") < asked < commands.index("extract_features")
+
+
+def test_the_driver_hands_on_options_of_scoring() -> None:
+    options = ("--stage", "score", "--stop_stage", "score", "--arms", "sft")
+    commands = would_run(*options, "--score_args", "--equivalences own.yaml --metric mer")
+    (line, *others) = [line for line in commands.splitlines() if "bin.slm_score" in line]
+    words = "--normalizer otreg-basic-v2 --in_domain core_sounds --equivalences own.yaml"
+    assert others and f"{words} --metric mer" in line
 
 
 def test_other_readers_do_without_the_table(sets: Path) -> None:
