@@ -22,8 +22,9 @@ AUTO = "auto"  # asks for language identification where a language is expected
 DEFAULT = "default"  # stands where nobody has named a language
 
 _EXAMPLE = "give a code of ISO 639 or an English name, for instance 'it' or 'Italian'"
+_CODE = re.compile("[a-z]{2,3}")
 # What stands for "no language", "several" and "not known" in ISO 639-2 and in tables.
-_NO_LANGUAGE = frozenset("und mul zxx mis root default auto any none null nan unknown".split())
+_NO_LANGUAGE = frozenset("und mul zxx mis root default auto none null unknown".split())
 # CLDR calls Tagalog Filipino (fil); ISO 639-1 has a code for the first of the two names.
 _TAGALOG = {"fil": "tl"}
 
@@ -93,7 +94,9 @@ def _from_tag(name: str) -> str | None:
         language = langcodes.Language.get(tag).language
     except ValueError:  # not of the form of a tag
         return None
-    if language is None or not langcodes.Language.make(language=language).is_valid():
+    if language is None or not _CODE.fullmatch(language):  # "x-own" is private to somebody
+        return None
+    if not langcodes.Language.make(language=language).is_valid():
         return None
     whole = langcodes.Language.make(language=language).prefer_macrolanguage().language
     if len(language) == 3 and whole is not None and len(whole) == 2:
@@ -104,6 +107,8 @@ def _from_tag(name: str) -> str | None:
 def _from_name(name: str) -> str | None:
     """The language that is called so in English or in itself; None if there is none."""
     name = name.replace("_", " ")
+    if name.isascii() and sum(map(str.isalpha, name)) < 3:  # there are languages named A, E and U
+        return None
     english = _listed(name, "language", "en")
     if english is not None:
         return _from_tag(english)

@@ -68,6 +68,7 @@ def test_every_code_of_fleurs_is_known() -> None:
         ("ar", ["arb", "ara"]), ("fa", ["pes", "prs", "Farsi"]), ("ta", ["tam", "Tamil"]),
         ("nb", ["nob", "Norwegian Bokmål"]), ("ckb", ["ckb_iq"]), ("ast", ["ast"]),
         ("ga", ["ga"]),  # the code, not the language Ga
+        ("nan", ["nan", "nan-tw", "zh-min-nan", "Min Nan Chinese"]), ("any", ["any"]),
     ],
 )  # fmt: skip
 def test_names_of_all_kinds(code: str, names: list[str]) -> None:
@@ -92,6 +93,8 @@ def test_names_of_all_kinds(code: str, names: list[str]) -> None:
         ("  ", "the language is empty"),
         ("it\x00", "unknown language 'it\\x00'"),
         ("it,en", "unknown language 'it,en'"),
+        ("a-", "unknown language 'a-'"),
+        ("x-own", "unknown language 'x-own'"),
         ("x" * 10_000, "unknown language 'xxxxx"),
         (None, "expected the name of a language, found None"),
         (7, "expected the name of a language, found 7"),
