@@ -183,7 +183,7 @@ def test_keys_of_the_yaml_table_are_all_of_them() -> None:
         "normalize",
         "normalize_conf",
     }
-    assert named == OWN_OPTIONS - of_espnet - {"sanity"}
+    assert named == OWN_OPTIONS - of_espnet - {"overwrite", "sanity"}
 
 
 def test_every_command_is_listed_and_none_else() -> None:

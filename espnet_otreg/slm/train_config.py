@@ -163,6 +163,8 @@ def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
         for key in keys
         if key not in known | {"config", "check"}
     ]
+    if "overwrite" in values:  # or every repetition of the command would lose what is there
+        errors.append("overwrite: not in a file; give --overwrite true when it is meant")
     try:
         parse_slm_config(values)
     except ConfigErrors as found:

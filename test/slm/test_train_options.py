@@ -151,6 +151,7 @@ def test_keys_of_yaml(tmp_path: Path, text: str, says: str) -> None:
         ({"prompt_conf": {"templates": {"default": True}}}, "YAML reads yes, on and true as True"),
         ({"llm_conf": {"model": 7}}, "YAML reads 7 as a number"),
         ({"llm_conf": {"model": "hub/llm", "dtype": 16}}, "YAML reads 16 as a number"),
+        ({"overwrite": True}, "overwrite: not in a file"),
         ({"encoder": False}, "encoder: expected a name, found False; YAML reads no"),
         ({"freeze": [True]}, "YAML reads yes, on and true"),
         ({"regularizers": [{"otreg": {"epsilon": "1e-2"}}]}, "write 1.0e-2"),
