@@ -10,6 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 
+def shown(text: str) -> str:
+    """The text with every character that a terminal does not print as ``<U+...>``.
+
+    >>> shown("a\\u00a0b"), shown("a\\u202eb"), shown("プレス")
+    ('a<U+00A0>b', 'a<U+202E>b', 'プレス')
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
+
+
 class UserError(Exception):
     """A mistake in the input: what is wrong, where, and how to mend it.
 
@@ -26,7 +37,10 @@ class UserError(Exception):
 
     def __init__(self, what: str, where: str = "", mend: str = "") -> None:
         self.what, self.where, self.mend = what, where, mend
-        super().__init__(f"{where + ': ' if where else ''}{what}{'; ' + mend if mend else ''}")
+        # A name may hold a line break, and what is printed is one line.
+        place = where.replace("\n", "\\n")
+        sentence = f"{place + ': ' if place else ''}{what}{'; ' + mend if mend else ''}"
+        super().__init__(shown(sentence.replace("\n", " ")))
 
 
 class Stopped(UserError):
@@ -89,8 +103,7 @@ def sentence_for(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         reason = (error.strerror or "system error").lower()
         mend = _SYSTEM_MENDS.get(error.errno, "")
-        # A name may hold a line break, and what is printed is one line.
-        return str(UserError(reason, str(error.filename or "").replace("\n", "\\n"), mend))
+        return str(UserError(reason, str(error.filename or ""), mend))
     text = str(error).strip()
     if "in DataLoader worker process" in text:
         # PyTorch hands on what a worker raises as the text of its traceback; the last line is ours.

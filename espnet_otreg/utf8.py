@@ -6,7 +6,7 @@ import codecs
 import unicodedata
 from pathlib import Path
 
-from espnet_otreg.errors import UserError
+from espnet_otreg.errors import UserError, shown
 
 # The longer marks first: that of UTF-32 begins like that of UTF-16.
 _OTHER_MARKS = {
@@ -75,14 +75,14 @@ def read_utf8(path: str | Path) -> str:
 def visible(text: str) -> str:
     """The text with every character that nobody sees as ``<U+...>``, for messages.
 
-    These are control and format characters, spaces other than the ordinary one, and combining
-    marks of text that is not in normal form C, where they look as if they were part of a letter.
+    Beside what :func:`espnet_otreg.errors.shown` shows these are the combining marks of text that
+    is not in normal form C, where they look as if they were part of a letter.
 
     >>> visible("a\\u00a0b"), visible("a\\u200bb"), visible("cafe\\u0301"), visible("प्राचीन")
     ('a<U+00A0>b', 'a<U+200B>b', 'cafe<U+0301>', 'प्राचीन')
     """
-    hidden = "ZCM" if unicodedata.normalize("NFC", text) != text else "ZC"
+    if unicodedata.normalize("NFC", text) == text:
+        return shown(text)
     return "".join(
-        f"<U+{ord(c):04X}>" if c != " " and unicodedata.category(c)[0] in hidden else c
-        for c in text
+        f"<U+{ord(c):04X}>" if unicodedata.category(c)[0] == "M" else shown(c) for c in text
     )

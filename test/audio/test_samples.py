@@ -116,7 +116,7 @@ def test_channels_that_cancel() -> None:
         (io.StringIO("text"), "the file is open as text"),
         (io.BytesIO(b"this is no audio"), "the given BytesIO: not an audio file"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_is_no_recording(audio: Any, says: str) -> None:
     with pytest.raises(UserError, match=says) as raised:

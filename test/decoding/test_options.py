@@ -66,7 +66,7 @@ def end(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *wo
     return str(ended.value) if isinstance(ended.value, UserError) else said[-1]
 
 
-@pytest.mark.parametrize("name", slm_decode.RANGES.keys() - {"weight"})
+@pytest.mark.parametrize("name", sorted(slm_decode.RANGES.keys() - {"weight"}))
 def test_the_command_line_names_option_and_range(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +96,9 @@ def test_modes() -> None:
     check_modes(["llm", "llm"], options)
 
 
-@pytest.mark.parametrize("name", RANGES.keys() | {"joint_weight", "length_bonus", "prior_weight"})
+@pytest.mark.parametrize(
+    "name", sorted(RANGES.keys() | {"joint_weight", "length_bonus", "prior_weight"})
+)
 def test_an_option_that_no_mode_reads_is_named(name: str) -> None:
     assert without_effect({name: 1}, ["ctc"])[0].startswith(f"--{name} has no effect ")
     given = {name: 1, "num_samples": 2}
