@@ -1,9 +1,20 @@
-"""What can be read off a transport plan."""
+"""What can be read off a transport plan.
+
+A row of less than 1e-31 in float32, 1e-292 in float64, counts as one without mass: the gradient of
+what is divided by its sum would overflow.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+
+def _divisors(coupling: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., S) sums of the rows, 1 for those without mass, and which have mass."""
+    total, numbers = coupling.sum(-1), torch.finfo(coupling.dtype)
+    real = total > numbers.tiny / numbers.eps
+    return torch.where(real, total, 1), real
 
 
 def row_entropy(coupling: Tensor) -> Tensor:
@@ -20,11 +31,11 @@ def row_entropy(coupling: Tensor) -> Tensor:
     >>> row_entropy(torch.tensor([[0.2, 0.2], [0.4, 0.0], [0.0, 0.0]]))
     tensor([0.6931, 0.0000, 0.0000])
     """
-    total = coupling.sum(-1, keepdim=True)
-    share = coupling / torch.where(total > 0, total, 1)
+    total, real = _divisors(coupling)
+    share = coupling / total[..., None]
     # The clamp keeps the gradient of p log p finite at 0.
     log_share = share.clamp(min=torch.finfo(share.dtype).tiny).log()
-    return (-share * log_share).sum(-1).clamp(min=0)
+    return torch.where(real, (-share * log_share).sum(-1).clamp(min=0), 0)
 
 
 def row_impurity(coupling: Tensor) -> Tensor:
@@ -39,9 +50,9 @@ def row_impurity(coupling: Tensor) -> Tensor:
     >>> row_impurity(torch.tensor([[0.2, 0.2], [0.4, 0.0], [0.0, 0.0]]))
     tensor([0.5000, 0.0000, 0.0000])
     """
-    total = coupling.sum(-1)
-    share = coupling / torch.where(total > 0, total, 1)[..., None]
-    return torch.where(total > 0, 1 - share.square().sum(-1), 0)
+    total, real = _divisors(coupling)
+    share = coupling / total[..., None]
+    return torch.where(real, 1 - share.square().sum(-1), 0)
 
 
 def row_spread(coupling: Tensor) -> Tensor:
@@ -56,8 +67,8 @@ def row_spread(coupling: Tensor) -> Tensor:
     >>> row_spread(torch.tensor([[0.1, 0.3], [0.4, 0.0], [0.0, 0.0]]))
     tensor([0.2500, 0.0000, 0.0000])
     """
-    total = coupling.sum(-1)
-    return torch.where(total > 0, 1 - coupling.amax(-1) / torch.where(total > 0, total, 1), 0)
+    total, real = _divisors(coupling)
+    return torch.where(real, 1 - coupling.amax(-1) / total, 0)
 
 
 def barycentric_projection(coupling: Tensor, points: Tensor) -> Tensor:
@@ -73,6 +84,6 @@ def barycentric_projection(coupling: Tensor, points: Tensor) -> Tensor:
     >>> barycentric_projection(torch.tensor([[0.1, 0.3]]), torch.tensor([[0.0], [1.0]]))
     tensor([[0.7500]])
     """
-    total = coupling.sum(-1, keepdim=True)
+    total, _ = _divisors(coupling)
     with torch.autocast(coupling.device.type, enabled=False):
-        return coupling @ points.to(coupling.dtype) / torch.where(total > 0, total, 1)
+        return coupling @ points.to(coupling.dtype) / total[..., None]
