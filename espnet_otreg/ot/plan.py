@@ -1,4 +1,8 @@
-"""What can be read off a transport plan."""
+"""What can be read off a transport plan.
+
+A row of less than 1e-31 in float32, 1e-292 in float64, counts as one without mass: the gradient of
+what is divided by its sum would overflow.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,18 @@ from torch import Tensor
 
 from espnet_otreg.arguments import checked
 from espnet_otreg.ot.checks import check_plan
+
+
+def _divisors(coupling: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., S) sums of the rows, 1 for those without mass, and which have mass or NaN.
+
+    Raises:
+        ValueError: if it is no plan of real numbers.
+    """
+    check_plan(coupling)
+    total, numbers = coupling.sum(-1), torch.finfo(coupling.dtype)
+    real = ~(total <= numbers.tiny / numbers.eps)  # NaN stays, so that the result shows it
+    return torch.where(real, total, 1), real
 
 
 @checked
@@ -27,12 +43,11 @@ def row_entropy(coupling: Tensor) -> Tensor:
     >>> row_entropy(torch.tensor([[0.2, 0.2], [0.4, 0.0], [0.0, 0.0]]))
     tensor([0.6931, 0.0000, 0.0000])
     """
-    check_plan(coupling)
-    total = coupling.sum(-1, keepdim=True)
-    share = coupling / torch.where(total == 0, 1, total)
+    total, real = _divisors(coupling)
+    share = coupling / total[..., None]
     # The clamp keeps the gradient of p log p finite at 0.
     log_share = share.clamp(min=torch.finfo(share.dtype).tiny).log()
-    return (-share * log_share).sum(-1).clamp(min=0)
+    return torch.where(real, (-share * log_share).sum(-1).clamp(min=0), 0)
 
 
 @checked
@@ -51,10 +66,9 @@ def row_impurity(coupling: Tensor) -> Tensor:
     >>> row_impurity(torch.tensor([[0.2, 0.2], [0.4, 0.0], [0.0, 0.0]]))
     tensor([0.5000, 0.0000, 0.0000])
     """
-    check_plan(coupling)
-    total = coupling.sum(-1)
-    share = coupling / torch.where(total == 0, 1, total)[..., None]
-    return torch.where(total == 0, 0, 1 - share.square().sum(-1))
+    total, real = _divisors(coupling)
+    share = coupling / total[..., None]
+    return torch.where(real, 1 - share.square().sum(-1), 0)
 
 
 @checked
@@ -73,11 +87,10 @@ def row_spread(coupling: Tensor) -> Tensor:
     >>> row_spread(torch.tensor([[0.1, 0.3], [0.4, 0.0], [0.0, 0.0]]))
     tensor([0.2500, 0.0000, 0.0000])
     """
-    check_plan(coupling)
-    total = coupling.sum(-1)
+    total, real = _divisors(coupling)
     if not coupling.shape[-1]:
-        return total
-    return torch.where(total == 0, 0, 1 - coupling.amax(-1) / torch.where(total == 0, 1, total))
+        return torch.zeros_like(total)
+    return torch.where(real, 1 - coupling.amax(-1) / total, 0)
 
 
 @checked
@@ -97,12 +110,11 @@ def barycentric_projection(coupling: Tensor, points: Tensor) -> Tensor:
     >>> barycentric_projection(torch.tensor([[0.1, 0.3]]), torch.tensor([[0.0], [1.0]]))
     tensor([[0.7500]])
     """
-    check_plan(coupling)
+    total, _ = _divisors(coupling)
     if points.dim() < 2 or points.shape[-2] != coupling.shape[-1]:
         raise ValueError(
             f"points: expected (..., T, D), one for each of the plan's {coupling.shape[-1]} "
             f"targets, found {tuple(points.shape)}"
         )
-    total = coupling.sum(-1, keepdim=True)
     with torch.autocast(coupling.device.type, enabled=False):
-        return coupling @ points.to(coupling.dtype) / torch.where(total == 0, 1, total)
+        return coupling @ points.to(coupling.dtype) / total[..., None]

@@ -218,7 +218,9 @@ def sinkhorn(
         regularized_cost = _regularized_cost(
             problem, coupling, linear_cost, state, epsilon, source_relaxation, target_relaxation
         )
-        residual = torch.maximum(state.residual, marginal_error(problem, coupling, exact))
+        # Where exponents overflow, what the next update would change is not a number.
+        changed = torch.where(state.residual.isnan(), torch.inf, state.residual.detach())
+        residual = torch.maximum(changed, marginal_error(problem, coupling, exact))
         f = torch.where(problem.source > 0, epsilon * state.u, 0).detach()
         g = torch.where(problem.target > 0, epsilon * state.v, 0).detach()
     return TransportSolution(

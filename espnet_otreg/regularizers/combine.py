@@ -46,7 +46,7 @@ def _answered_for(item: NamedRegularizer) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # whatever someone else's code raises
+    except (Exception, SystemExit) as error:  # whatever someone else's code raises
         module = type(item.config).__module__
         if module.partition(".")[0] == __name__.partition(".")[0]:
             raise  # a defect of ours keeps its traceback

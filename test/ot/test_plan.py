@@ -44,3 +44,13 @@ def test_impurity_and_spread_of_known_rows():
         zeros = torch.zeros(1, 2, 3, requires_grad=True)
         (gradient,) = torch.autograd.grad(measure(zeros).sum(), zeros)
         assert gradient.isfinite().all()
+
+
+def test_rows_that_have_all_but_vanished_count_as_empty():
+    for dtype in (torch.float32, torch.float64):
+        least = torch.finfo(dtype).tiny
+        plan = torch.tensor([[[least, 3 * least], [0.1, 0.3]]], dtype=dtype).requires_grad_()
+        for measure in (row_entropy, row_impurity, row_spread):
+            value = measure(plan)
+            (gradient,) = torch.autograd.grad(value.sum(), plan)
+            assert value[0, 0] == 0 and value[0, 1] > 0.2 and gradient.isfinite().all()
