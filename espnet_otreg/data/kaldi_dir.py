@@ -59,7 +59,8 @@ def _form_fault(key: str, value: str) -> str:
         # At a tab or a no-break space ESPnet ends the id, and the eye does too.
         found = f", found '{visible(key)}'" if key else ""
         return f"expected a key, one space and a value{found}; write one ordinary space"
-    if any(unicodedata.category(character)[0] in "ZC" for character in key):
+    is_plain = key.isascii() and key.isprintable()  # of a million keys, nearly all
+    if not is_plain and any(unicodedata.category(character)[0] in "ZC" for character in key):
         return f"the id '{visible(key)}' holds a character that nobody sees; remove it"
     if "\r" in value or "\0" in value:
         return "a carriage return or a zero byte inside the line; save the file as plain text"

@@ -15,6 +15,7 @@ from espnet_otreg.decoding.data import read_data_set
 from espnet_otreg.errors import UserError
 from espnet_otreg.slm.feature_dir import FeatureOptions, list_items
 from espnet_otreg.slm.train_data import parse_sources, set_errors
+from espnet_otreg.slm.waveform import SoundTable
 
 from .conftest import tone
 
@@ -56,6 +57,8 @@ def test_every_reader_of_a_data_directory_takes_the_same_part(make_call: MakeDir
     directory = make_call()
     recordings = read_recordings(directory / "wav.scp")
     assert loudest_hertz(recordings["a"].read(16000)) == pytest.approx(500, abs=2)
+    table = SoundTable(directory / "wav.scp")  # of a training
+    assert sorted(table) == ["a", "b"] and np.array_equal(table["a"], recordings["a"].read(16000))
     data = read_data_set(directory, precomputed=False)
     assert {u.key: u.source for u in data.utterances} == recordings
     assert [u.seconds for u in data.utterances] == pytest.approx([1.0, 0.75])
@@ -103,6 +106,8 @@ def test_lengths_are_those_of_the_segments(make_call: MakeDir, tmp_path: Path) -
         ("a call 0 1\nb call -1 -1\n", "2: utterance 'b': a time below zero"),
         ("a call 0 1\nb call nan 1\n", "2: utterance 'b': 'nan 1' are no two times"),
         ("a call 0 1\nb call 0 inf\n", "2: utterance 'b': '0 inf' are no two times"),
+        ("a call 0 1\nb call 0 1_0\n", "2: utterance 'b': '0 1_0' are no two times"),
+        ("a call 0 1\nb call 0:00 0:01\n", "2: utterance 'b': '0:00 0:01' are no two times"),
         ("a call 0 1\nb call 0 1,5\n", "2: utterance 'b': '0 1,5' are no two times"),
         ("a call 0 1\nb call 0\n", "2: utterance 'b': expected 4 columns"),
         ("a call 0 1\nb call 0 1 0\n", "2: utterance 'b': expected 4 columns"),
@@ -136,6 +141,13 @@ def test_readers_of_a_faulty_table_name_it(make_call: MakeDir) -> None:
     assert str(recording).endswith(f"from 1 to 9 s, {directory}/segments:2")
     with pytest.raises(UserError, match="lasts 3.00 s"):
         recording.read(16000)
+
+
+def test_a_command_is_refused_by_every_reader(make_call: MakeDir) -> None:
+    directory = make_call(wav_scp="call sox call.flac -t wav - |\n")
+    assert "own/wav.scp:1: recording 'call' is a command" in validate_data(directory)[0]
+    with pytest.raises(UserError, match=r"own/wav.scp: 'call' is a command"):
+        read_recordings(directory / "wav.scp")
 
 
 def test_a_second_channel_is_not_taken_for_the_first(make_call: MakeDir) -> None:

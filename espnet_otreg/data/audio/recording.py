@@ -115,6 +115,11 @@ def read_recordings(wav_scp: str | Path) -> dict[str, Recording]:
         UserError: if a table is malformed, or a segment is none, naming file and line.
     """
     files = read_table(wav_scp)
+    for key, value in files.items():
+        if value.endswith("|"):
+            raise UserError(
+                f"'{key}' is a command", str(wav_scp), "write the path of an audio file instead"
+            )
     path = Path(wav_scp).with_name(SEGMENTS)
     if not path.is_file():
         return {key: Recording(file) for key, file in files.items()}
