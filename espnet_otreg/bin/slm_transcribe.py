@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.slm.startup import without_compiler, without_garbage_collection
 from espnet_otreg.transcription.outputs import FORMATS, quiet_about_closed_pipe
 
 if TYPE_CHECKING:
@@ -69,21 +70,20 @@ def main(start: Start = contextlib.nullcontext) -> None:
     )
 
     def load() -> SpeechLM:
-        from espnet_otreg.slm.speech_lm import SpeechLM
+        with without_garbage_collection():
+            from espnet_otreg.slm.speech_lm import SpeechLM
 
-        return SpeechLM.from_pretrained(
-            args.model_dir,
-            checkpoint=args.checkpoint,
-            encoder=args.encoder,
-            device=args.device,
-            options=options,
-        )
+            return SpeechLM.from_pretrained(
+                args.model_dir,
+                checkpoint=args.checkpoint,
+                encoder=args.encoder,
+                device=args.device,
+                options=options,
+            )
 
     with quiet_about_closed_pipe(), start():
         transcribe(task, load)
 
 
 if __name__ == "__main__":
-    from espnet_otreg.slm.startup import without_compiler
-
     run_main(lambda: main(without_compiler))

@@ -19,7 +19,7 @@ def cache_name(decoder: Any) -> str:
     Transformers 5.24 renames ``past_key_values`` to ``cache``, and 5.40 takes nothing else.
 
     >>> from transformers import LlamaConfig, LlamaModel
-    >>> small = LlamaConfig(vocab_size=4, hidden_size=8, intermediate_size=8, num_hidden_layers=1)
+    >>> small = LlamaConfig(vocab_size=4, hidden_size=32, num_hidden_layers=1, intermediate_size=8)
     >>> cache_name(LlamaModel(small)) in ("cache", "past_key_values")
     True
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import operator
 import sys
@@ -129,6 +130,29 @@ def _import_now(name: str) -> ModuleType:
 
 
 @contextlib.contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """What is imported and loaded inside is not searched for garbage, now or later.
+
+    Python looks through all objects again whenever there are many more of them: a tenth of the
+    time of imports, which leave none behind.
+
+    >>> with without_garbage_collection():
+    ...     gc.isenabled()
+    False
+    >>> gc.isenabled()
+    True
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
+
+
+@contextlib.contextmanager
 def without_compiler() -> Iterator[None]:
     """PyTorch's compiler and its distribution over processes are not imported inside.
 
@@ -146,7 +170,8 @@ def without_compiler() -> Iterator[None]:
     >>> stand_in
     '_StandIn'
     """
-    import torch
+    with without_garbage_collection():
+        import torch
 
     available, finder = torch.distributed.is_available, _Finder()
     if not any(name in sys.modules for name in POSTPONED):  # else there is nothing to gain

@@ -87,10 +87,10 @@ def transcribe(task: Task, load: Callable[[], SpeechLM]) -> None:
             advance(len(results))
     CONVERSIONS.say()
     if failed and not several:
-        raise _Failed(failed[0])
+        raise UserError(failed[0])
     if failed:
         count = len(task.inputs)
-        raise _Failed(f"{len(failed)} of {count} recordings could not be transcribed")
+        raise UserError(f"{len(failed)} of {count} recordings could not be transcribed")
 
 
 def _language(one: Input, task: Task, trained: TrainedLanguages) -> str:
@@ -101,10 +101,6 @@ def _language(one: Input, task: Task, trained: TrainedLanguages) -> str:
         return resolve_languages(trained, one.language, 1)[0]
     except UserError as error:
         raise UserError(error.what, _shown(one), error.mend) from error
-
-
-class _Failed(UserError):
-    """The sentence that the command ends with."""
 
 
 def _results(
