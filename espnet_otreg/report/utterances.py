@@ -19,7 +19,7 @@ from espnet_otreg.errors import UserError
 from espnet_otreg.scoring.references import read_domains
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.prompt import encode_transcript
-from espnet_otreg.slm.waveform import read_waveform
+from espnet_otreg.slm.waveform import longest_samples, read_waveform
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ def read_utterances(directory: str | Path, model: SpokenLanguageModel) -> list[U
     return utterances
 
 
-def read_speech(utterance: Utterance, precomputed: bool) -> np.ndarray:
-    """Features (T, D) or samples (N,), float32.
+def read_speech(utterance: Utterance, model: SpokenLanguageModel) -> np.ndarray:
+    """Features (T, D) or samples (N,), float32, whichever the model reads.
 
     Raises:
-        UserError: if the file cannot be read, naming the utterance.
+        UserError: if the file cannot be read or is too long, naming the utterance.
     """
-    if precomputed:
+    if model.config.encoder == "precomputed":
         return read_features(str(utterance.source), utterance.key)
-    return read_waveform(utterance.source, utterance.key)
+    return read_waveform(utterance.source, utterance.key, longest=longest_samples(model))
 
 
 @torch.no_grad()
@@ -87,9 +87,8 @@ def embed_speech(
     model: SpokenLanguageModel, utterances: Sequence[Utterance], batch_size: int = 16
 ) -> dict[str, Tensor]:
     """(S, D) projector output of each utterance, by key, before compression."""
-    precomputed = model.config.encoder == "precomputed"
     device = model.projector.gain.device
-    speech = {u.key: torch.from_numpy(read_speech(u, precomputed)) for u in utterances}
+    speech = {u.key: torch.from_numpy(read_speech(u, model)) for u in utterances}
     keys = sorted(speech, key=lambda key: len(speech[key]))
     embedded = {}
     for start in range(0, len(keys), batch_size):

@@ -1,6 +1,6 @@
 """Whatever a file holds, its reader accepts it or says in one sentence what is wrong.
 
-100 inputs for each of thirteen readers; ``tools/nightly.sh`` tries 10,000 for each.
+100 inputs for each of fifteen readers; ``tools/nightly.sh`` tries 10,000 for each.
 """
 
 from __future__ import annotations
