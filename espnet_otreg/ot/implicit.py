@@ -84,9 +84,8 @@ def solve_adjoint(
     system = torch.eye(plan.shape[2], dtype=plan.dtype, device=plan.device) * (1 + _RIDGE)
     system = system - s * t * (normal.mT @ normal)
     if s * t == 1:
-        null = column.sqrt() / torch.where(column > _LEAST, column, 0).sum(1, keepdim=True).sqrt().clamp(
-            min=torch.finfo(plan.dtype).tiny
-        )
+        total = column.sum(1, keepdim=True)
+        null = column.sqrt() / total.sqrt().clamp(min=torch.finfo(plan.dtype).tiny)
         system = system + null[:, :, None] * null[:, None, :]
     scaled = (row_root.square() * gradient_u)[:, None, :] @ plan  # R^T gu as a row vector
     right = (gradient_v - s * scaled[:, 0]) / column_root
