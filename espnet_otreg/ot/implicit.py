@@ -26,6 +26,8 @@ from torch.autograd.function import once_differentiable
 # Added to the diagonal (whose entries are at most 1) so that Cholesky never meets an exact zero,
 # as it does where the plan falls apart into blocks; far below what float32 inputs can resolve.
 _RIDGE = 1e-12
+# Rows and columns of less mass count as empty: their inverse would overflow float64.
+_LEAST = 1e-290
 
 
 def plan_of(
@@ -75,16 +77,15 @@ def solve_adjoint(
         w_v, w_u = solve_adjoint(plan.mT, gradient_v, gradient_u, t, s)
         return w_u, w_v
     row, column = plan.sum(2), plan.sum(1)
-    row_root = torch.where(row > 0, row, 1).rsqrt()
-    column_root = torch.where(column > 0, column, 1).sqrt()
+    row_root = torch.where(row > _LEAST, row, 1).rsqrt()
+    column_root = torch.where(column > _LEAST, column, 1).sqrt()
     # N = diag(row)^-1/2 P diag(column)^-1/2 has singular values in [0, 1].
     normal = row_root[:, :, None] * plan / column_root[:, None, :]
     system = torch.eye(plan.shape[2], dtype=plan.dtype, device=plan.device) * (1 + _RIDGE)
     system = system - s * t * (normal.mT @ normal)
     if s * t == 1:
-        null = column.sqrt() / torch.where(column > 0, column, 0).sum(1, keepdim=True).sqrt().clamp(
-            min=torch.finfo(plan.dtype).tiny
-        )
+        total = column.sum(1, keepdim=True)
+        null = column.sqrt() / total.sqrt().clamp(min=torch.finfo(plan.dtype).tiny)
         system = system + null[:, :, None] * null[:, None, :]
     scaled = (row_root.square() * gradient_u)[:, None, :] @ plan  # R^T gu as a row vector
     right = (gradient_v - s * scaled[:, 0]) / column_root
@@ -128,8 +129,8 @@ class ImplicitPlan(torch.autograd.Function):
             gradient_u, gradient_v = direct.sum(2), direct.sum(1)
             w_u, w_v = solve_adjoint(plan, gradient_u, gradient_v, s, t)
             row, column = plan.sum(2), plan.sum(1)
-            u_share = s * w_u / torch.where(row > 0, row, 1)
-            v_share = t * w_v / torch.where(column > 0, column, 1)
+            u_share = s * w_u / torch.where(row > _LEAST, row, 1)
+            v_share = t * w_v / torch.where(column > _LEAST, column, 1)
             through = plan * (u_share[:, :, None] + v_share[:, None, :])
             grad_cost = (through - direct) / ctx.epsilon
             grad_source = gradient_u - (plan @ v_share[:, :, None])[:, :, 0]

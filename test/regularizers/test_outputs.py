@@ -185,7 +185,11 @@ def test_what_a_plugin_raises_is_one_sentence_with_its_place(batch, settings):
     def loops(batch):
         raise AssertionError("two\nlines")
 
+    def exits(batch):
+        raise SystemExit(0)
+
     for plugin, message in (
+        (exits, "raised SystemExit at .*test_outputs.py:[0-9]+: 0"),
         (fails, "raised RuntimeError at .*test_outputs.py:[0-9]+: mat1"),
         (divides, "raised ZeroDivisionError at .*test_outputs.py:[0-9]+: division by zero"),
         (loops, "raised AssertionError at .*: two lines"),
