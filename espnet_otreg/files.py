@@ -118,12 +118,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """The keys and values of a YAML file.
 
     Raises:
-        UserError: if the file is missing or holds no mapping in YAML, naming the line.
+        UserError: if the file is missing, not UTF-8, or holds no mapping in YAML, naming the line.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError("not UTF-8", str(path), "save the file as UTF-8") from error
+        text = read_utf8(path)
     except FileNotFoundError as error:
         raise UserError("no such configuration", str(path), "check the path") from error
     values = parse_yaml(text, str(path))

@@ -113,7 +113,7 @@ def test_options_in_running_text_exist() -> None:
         "tools/soak.py",
         "egs2/mini_multi/slm1/local/data.sh",
     ]
-    modules = ["slm_train", "slm_decode", "format_data", "slm_transcribe"]
+    modules = ["format_data", "slm_decode", "slm_train", "slm_transcribe", "validate_data"]
     for program in [*programs, *(BIN + module for module in modules)]:
         known |= known_options(program)
     for page in PAGES:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What is too long for every change: 12,000 random transport problems and 110,000 random input
+# What is too long for every change: 12,000 random transport problems and 120,000 random input
 # files, other ones every time; the recipe of several published corpora from its first to its last
 # stage; 20 kills of a recipe; half an hour of training and decoding.
 #

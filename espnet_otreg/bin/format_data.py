@@ -7,6 +7,7 @@ from pathlib import Path
 
 from espnet_otreg.data.audio.options import add_audio_options
 from espnet_otreg.data.format import format_data
+from espnet_otreg.data.own_text import RAW_TEXT
 from espnet_otreg.data.prep_log import format_counts
 from espnet_otreg.errors import run_main
 
@@ -57,6 +58,8 @@ def main() -> None:
         f"{arguments.output_dir}: {report.kept} utterances, {report.seconds:.1f} s; "
         f"dropped: {dropped}"
     )
+    if arguments.marks and (arguments.data_dir / RAW_TEXT).exists():
+        print(f"{arguments.data_dir} has {RAW_TEXT}: its text is prepared, --marks is not used")
     if report.marks:
         print(f"marks: {format_counts({what: len(ids) for what, ids in report.marks.items()})}")
 

@@ -24,6 +24,7 @@ from espnet_otreg.data.kaldi_dir import (
 from espnet_otreg.data.languages import read_languages
 from espnet_otreg.data.mark_rules import MarkRule, read_mark_rules
 from espnet_otreg.data.own_text import RAW_TEXT, OwnText, read_own_text
+from espnet_otreg.data.prep_log import format_counts
 from espnet_otreg.data.split import lowest_hash
 from espnet_otreg.data.validate import DataErrors, require_valid
 from espnet_otreg.errors import UserError, sentence_for
@@ -212,7 +213,12 @@ def format_data(
         raise DataErrors(data_dir, errors)
     chosen = lowest_hash(kept, limit)
     if not chosen:
-        raise UserError("no utterance is left", str(data_dir), "look at the durations and texts")
+        counts = format_counts({reason: len(ids) for reason, ids in found.dropped.items()})
+        raise UserError(
+            f"no utterance is left; dropped: {counts}",
+            str(data_dir),
+            "look at the durations and texts",
+        )
     with lock_directory(output_dir):
         wav_dir, state = output_dir / "wavs", output_dir / "format.json"
         if not state.exists() or read_json(state)["source_sha256"] != digest:

@@ -59,7 +59,8 @@ def _form_fault(key: str, value: str) -> str:
         # At a tab or a no-break space ESPnet ends the id, and the eye does too.
         found = f", found '{visible(key)}'" if key else ""
         return f"expected a key, one space and a value{found}; write one ordinary space"
-    if any(unicodedata.category(character)[0] in "ZC" for character in key):
+    is_plain = key.isascii() and key.isprintable()  # of a million keys, nearly all
+    if not is_plain and any(unicodedata.category(character)[0] in "ZC" for character in key):
         return f"the id '{visible(key)}' holds a character that nobody sees; remove it"
     if "\r" in value or "\0" in value:
         return "a carriage return or a zero byte inside the line; save the file as plain text"
@@ -156,9 +157,16 @@ def read_data_dir(directory: str | Path) -> list[Utterance]:
     """The utterances of a data directory written by :func:`write_data_dir`, sorted by id.
 
     Raises:
-        UserError: if a table is missing, malformed or has other keys than wav.scp.
+        UserError: if a table is missing, malformed or has other keys than wav.scp, or if
+            utterances are parts of recordings.
     """
     directory = Path(directory)
+    if (directory / "segments").is_file():
+        raise UserError(
+            "utterances are parts of recordings here (segments)",
+            str(directory),
+            "cut them with format_data first",
+        )
     tables = {name: read_table(directory / name) for name in TABLES}
     keys = tables["wav.scp"].keys()
     for name, table in tables.items():

@@ -12,7 +12,9 @@ from espnet_otreg.errors import UserError
 from espnet_otreg.utf8 import read_utf8, visible
 
 ACTIONS = ("remove", "keep", "drop", "word")
-BRACKETS = {"[": "]", "{": "}", "<": ">", "(": ")", "【": "】", "〔": "〕"}
+# All but those that are quotation marks somewhere: 「」 『』 〈〉 《》.
+_PAIRS = "[]{}<>()【】〔〕〖〗〘〙〚〛⟦⟧⟨⟩⟪⟫⟬⟭⁅⁆❬❭❰❱❲❳❴❵⦃⦄⦋⦌⦗⦘"
+BRACKETS = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True))
 
 
 @dataclasses.dataclass(frozen=True)

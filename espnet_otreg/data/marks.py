@@ -36,7 +36,10 @@ _NAMED_PUNCTUATION = re.compile(
     r"ELLIPSIS|SLASH|(?:DOUBLE-|SINGLE-|CLOSE-|UN)?QUOTE|(?:LEFT|RIGHT)-(?:PAREN|BRACE)|PERCENT|"
     r"AMPERSAND)"
 )
-_SINGLE_BRACKET = re.compile(r"[\[\]{}【】〔〕]|<\w|\w>")
+_ALONE = {*BRACKETS, *BRACKETS.values()} - set("<>()")  # "a)" and "a > b" are no marks
+_SINGLE_BRACKET = re.compile(f"[{re.escape(''.join(sorted(_ALONE)))}]|<\\w|\\w>")
+# Most transcripts: words, and behind them the marks of sentences.
+_PLAIN = re.compile(r"(?:[^\W_]|\s|(?<=\w)[.,?!;:'’](?!\w)|(?<=\w)['’](?=\w))*")
 _SENTENCE_MARKS = ".,?!;:…"
 
 
@@ -160,6 +163,11 @@ class _Reader:
         return word
 
 
+def _has_untranscribed(text: str) -> bool:
+    lowered = text.casefold()
+    return any(mark in lowered for mark in _UNTRANSCRIBED)
+
+
 def take_marks(text: str, rules: Sequence[MarkRule] = ()) -> Marked:
     """A transcript without its marks, and what has become of them.
 
@@ -174,6 +182,9 @@ def take_marks(text: str, rules: Sequence[MarkRule] = ()) -> Marked:
     >>> take_marks("[door] on", [MarkRule("[door]", "remove")]).done
     ('[door] removed',)
     """
+    folded = fold_forms(text)
+    if not rules and _PLAIN.fullmatch(folded) and not _has_untranscribed(folded):
+        return Marked(" ".join(folded.split()), (), (), None)
     reader = _Reader(rules)
-    read = reader.read(fold_forms(text))
+    read = reader.read(folded)
     return Marked(" ".join(read.split()), tuple(reader.done), tuple(reader.unknown), reader.drop)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from espnet_otreg.utf8 import visible
 SEGMENTS = "segments"  # <utterance> <recording> <start> <end>, seconds; an end of -1 is the end
 CHANNELS = "reco2file_and_channel"
 # How far a segment may go beyond its recording: times are often rounded, to a frame or so.
-OVERSHOOT = 0.01
+OVERSHOOT = 0.025
+_TIME = re.compile(r"[+-]?([0-9]{1,9}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 _FIRST_CHANNELS = ("A", "0", "1")  # the one channel of a mono recording, by one habit or another
 
 
@@ -38,12 +39,9 @@ def _parse(value: str, recordings: Collection[str]) -> tuple[str, float, float |
         )
     if words[0] not in recordings:
         return f"recording '{visible(words[0])}' is not in wav.scp; add it there or correct the id"
-    try:
-        start, end = float(words[1]), float(words[2])
-    except ValueError:
-        start = end = math.nan
-    if not (math.isfinite(start) and math.isfinite(end)):
+    if not all(map(_TIME.fullmatch, words[1:])):
         return f"'{words[1]} {words[2]}' are no two times; write seconds"
+    start, end = float(words[1]), float(words[2])
     if end == -1 and start >= 0:
         return words[0], start, None
     if start < 0 or end < 0:

@@ -28,6 +28,8 @@ _APOSTROPHES = "`´"
 _IDEOGRAPHIC_ZERO = "〇"
 # Micro, ohm, kelvin, which Unicode takes for letters.
 _UNIT_SIGNS = "\u00b5\u2126\u212a"
+# For an object, for what could not be decoded, for what a SentencePiece model does not know.
+_STAND_INS = "\ufffc\ufffd\u2047"
 _FORMS_OF_SIGNS = ("<super>", "<sub>", "<font>", "<circle>", "<square>")
 _FOLDED = ("<wide>", "<narrow>", "<small>")
 
@@ -56,7 +58,7 @@ def _is_symbol(character: str, category: str) -> bool:
 
 
 def _is_broken(character: str, category: str) -> bool:
-    if character in "\ufffc\ufffd" or category in ("Co", "Cn", "Cs"):
+    if character in _STAND_INS or category in ("Co", "Cn", "Cs"):
         return True
     return category == "Cc" and not character.isspace()
 

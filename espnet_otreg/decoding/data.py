@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_otreg.data.ark import read_description, read_features
-from espnet_otreg.data.audio import audio_seconds
-from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.data.audio.recording import Recording, read_recordings
+from espnet_otreg.data.kaldi_dir import read_table, set_name
 from espnet_otreg.data.languages import canonical_languages, describe_languages
 from espnet_otreg.errors import UserError, sentence_for
 from espnet_otreg.slm.trained_languages import TrainedLanguages
 
+ANY_LANGUAGE = TrainedLanguages(frozenset(), any_language=True)
+
 
 @dataclass(frozen=True)
 class Speech:
-    """One utterance: ``source`` is a wav file or the place of its features in an archive."""
+    """One utterance: ``source`` is its recording or the place of its features in an archive."""
 
     key: str
     language: str
-    source: str
+    source: Recording | str
     seconds: float
 
 
@@ -30,7 +32,7 @@ class DataSet:
     """A data directory.
 
     Attributes:
-        name: its last component, which names the results.
+        name: its last component, of a link the link's own, which names the results.
         utterances: sorted by key.
         fingerprint: digest of what the utterances are read from.
     """
@@ -41,7 +43,9 @@ class DataSet:
     fingerprint: str
 
 
-def read_data_set(directory: str | Path, precomputed: bool, trained: TrainedLanguages) -> DataSet:
+def read_data_set(
+    directory: str | Path, precomputed: bool, trained: TrainedLanguages = ANY_LANGUAGE
+) -> DataSet:
     """What there is to decode.
 
     Args:
@@ -61,7 +65,9 @@ def read_data_set(directory: str | Path, precomputed: bool, trained: TrainedLang
             str(directory),
             "give the feature directory of stage 3" if precomputed else "give a data directory",
         )
-    sources = read_table(directory / table)
+    sources: Mapping[str, Recording | str] = (
+        read_table(directory / table) if precomputed else read_recordings(directory / table)
+    )
     if not sources:
         raise UserError("there is no utterance", str(directory / table), "make it again")
     languages = _languages(directory, sources, trained)
@@ -75,12 +81,13 @@ def read_data_set(directory: str | Path, precomputed: bool, trained: TrainedLang
     def seconds(key: str) -> float:
         if durations is not None:
             return _seconds(durations[key], f"{directory / 'utt2dur'}: utterance {key}")
-        if precomputed:
-            return len(read_features(sources[key], key)) * frame_seconds
+        source = sources[key]
+        if not isinstance(source, Recording):
+            return len(read_features(source, key)) * frame_seconds
         try:
-            return audio_seconds(sources[key])
+            return source.seconds()
         except (UserError, OSError) as error:
-            where = f"utterance {key} ({sources[key]})"
+            where = f"utterance {key} ({source})"
             raise UserError(
                 f"the recording cannot be read: {sentence_for(error)}", where
             ) from error
@@ -88,13 +95,33 @@ def read_data_set(directory: str | Path, precomputed: bool, trained: TrainedLang
     utterances = tuple(
         Speech(key, languages[key], sources[key], seconds(key)) for key in sorted(sources)
     )
-    described = repr([(u.key, u.language, u.source) for u in utterances]) + about
+    described = repr([(u.key, u.language, str(u.source)) for u in utterances]) + about
     digest = hashlib.sha256(described.encode()).hexdigest()
-    return DataSet(directory.resolve().name, directory, utterances, digest)
+    return DataSet(set_name(directory), directory, utterances, digest)
+
+
+def read_data_sets(
+    directories: Sequence[str | Path], precomputed: bool, trained: TrainedLanguages = ANY_LANGUAGE
+) -> list[DataSet]:
+    """Several data directories, each with a name of its own.
+
+    Raises:
+        UserError: if two have one name, naming both, or as :func:`read_data_set`.
+    """
+    named: dict[str, str | Path] = {}
+    for directory in directories:
+        name = set_name(directory)
+        if name in named:
+            raise UserError(
+                f"two data directories have the name '{name}': {named[name]} and {directory}",
+                mend="rename one, or give a link of another name",
+            )
+        named[name] = directory
+    return [read_data_set(directory, precomputed, trained) for directory in directories]
 
 
 def _languages(
-    directory: Path, sources: dict[str, str], trained: TrainedLanguages
+    directory: Path, sources: Mapping[str, Recording | str], trained: TrainedLanguages
 ) -> dict[str, str]:
     """Utterance -> canonical language; ``default`` where none is named and none is needed."""
     path = directory / "utt2lang"
@@ -128,7 +155,9 @@ def _seconds(value: str, where: str) -> float:
     return seconds
 
 
-def _companion(directory: Path, name: str, sources: dict[str, str]) -> dict[str, str] | None:
+def _companion(
+    directory: Path, name: str, sources: Mapping[str, Recording | str]
+) -> dict[str, str] | None:
     if not (directory / name).is_file():
         return None
     table = read_table(directory / name)

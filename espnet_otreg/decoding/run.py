@@ -15,7 +15,7 @@ import torch
 from espnet_otreg.data.ark import read_features
 from espnet_otreg.data.audio import CONVERSIONS
 from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
-from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_set
+from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_sets
 from espnet_otreg.decoding.joint import JointWeights
 from espnet_otreg.decoding.options import DecodingOptions, check_modes
 from espnet_otreg.decoding.parts import Part, part_of
@@ -69,7 +69,7 @@ def load_speech(
 
     def read(u: Speech) -> Any:
         if precomputed:
-            return read_features(u.source, u.key)
+            return read_features(str(u.source), u.key)
         return read_waveform(u.source, u.key, audio, longest)
 
     arrays = [torch.from_numpy(np.array(read(u))) for u in batch]
@@ -127,16 +127,6 @@ def decode_part(
     progress.advance(len(keys))
 
 
-def _read_sets(model_dir: Path, data_dirs: Sequence[str]) -> list[DataSet]:
-    precomputed = read_model_config(model_dir).encoder == "precomputed"
-    trained = read_trained_languages(model_dir)
-    sets = [read_data_set(data, precomputed, trained) for data in data_dirs]
-    names = [data.name for data in sets]
-    if len(set(names)) < len(names):
-        raise UserError("two data directories have the same name", " ".join(names), "rename one")
-    return sets
-
-
 def decode_sets(
     model_dir: str,
     data_dirs: Sequence[str],
@@ -181,7 +171,8 @@ def decode_sets(
         )
     modes = list(dict.fromkeys(["llm", *modes] if "llm_shuffled" in modes else modes))
     decoded = [mode for mode in modes if mode != "llm_shuffled"]
-    sets = _read_sets(Path(model_dir), data_dirs)
+    precomputed = read_model_config(model_dir).encoder == "precomputed"
+    sets = read_data_sets(data_dirs, precomputed, read_trained_languages(model_dir))
     tuning = _tuning_set(sets, joint_weight_dev)
     path = checkpoint_file(Path(model_dir), checkpoint)
     facts = {"options": asdict(options), "checkpoint": path.name, "sha256": sha256_file(path)}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.data.audio.recording import read_recordings
 from espnet_otreg.errors import UserError
 from espnet_otreg.report.alignment import compare, distinct, make_transcripts
 from espnet_otreg.report.style import COLOURS, GREY, SETTINGS, load_pyplot, save
@@ -111,7 +111,7 @@ def _label(tokenizer: Any, token: int) -> str:
 def _recording(key: str, audio_dirs: Sequence[str | Path]) -> NDArray[np.float32] | None:
     for directory in audio_dirs:
         table = Path(directory) / "wav.scp"
-        wavs = read_table(table) if table.is_file() else {}
+        wavs = read_recordings(table) if table.is_file() else {}
         if key in wavs:
             return read_waveform(wavs[key], key)
     return None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from espnet_otreg.data.kaldi_dir import read_table
+from espnet_otreg.data.kaldi_dir import read_table, set_name
 from espnet_otreg.data.languages import read_languages
 from espnet_otreg.files import read_json, read_yaml, sha256_file
 from espnet_otreg.models_offline.directory import model_revision
@@ -135,11 +135,11 @@ def split_facts(data_dirs: Sequence[str | Path], record: str | Path | None) -> l
         languages = read_languages(directory / "utt2lang")
         domains = read_table(directory / "utt2domain")
         digest = hashlib.sha256("\n".join(sorted(languages)).encode()).hexdigest()
-        expected = recorded.get(directory.name)
+        expected = recorded.get(set_name(directory))
         counts = Counter(f"{languages[key]} {domains[key]}" for key in languages)
         facts.append(
             {
-                "set": directory.name,
+                "set": set_name(directory),
                 "utterances": len(languages),
                 "by_set": dict(sorted(counts.items())),
                 "sha256": digest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,24 +12,25 @@ import torch
 from torch import Tensor
 
 from espnet_otreg.data.ark import read_features
+from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.data.languages import read_languages
 from espnet_otreg.errors import UserError
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.prompt import encode_transcript
-from espnet_otreg.slm.waveform import read_waveform
+from espnet_otreg.slm.waveform import longest_samples, read_waveform
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One test utterance; ``source`` is where its speech lies (a wav file, or ``ark:offset``)."""
+    """One test utterance; ``source`` is where its speech lies (a recording, or ``ark:offset``)."""
 
     key: str
     language: str
     domain: str
     text: str
     tokens: tuple[int, ...]
-    source: str
+    source: Recording | str
 
 
 def digest(key: str) -> str:
@@ -48,12 +49,16 @@ def read_utterances(directory: str | Path, model: SpokenLanguageModel) -> list[U
         UserError: if the directory has not the kind of input that the model was trained with.
     """
     directory = Path(directory)
-    table = "feats.scp" if model.config.encoder == "precomputed" else "wav.scp"
+    precomputed = model.config.encoder == "precomputed"
+    table = "feats.scp" if precomputed else "wav.scp"
     if not (directory / table).is_file():
         raise UserError(
             f"no {table} there, which this model reads", str(directory), "give another --data_dir"
         )
-    sources, texts = read_table(directory / table), read_table(directory / "text")
+    sources: Mapping[str, Recording | str] = (
+        read_table(directory / table) if precomputed else read_recordings(directory / table)
+    )
+    texts = read_table(directory / "text")
     languages = read_languages(directory / "utt2lang")
     domains = read_table(directory / "utt2domain")
     utterances = []
@@ -65,14 +70,15 @@ def read_utterances(directory: str | Path, model: SpokenLanguageModel) -> list[U
     return utterances
 
 
-def read_speech(utterance: Utterance, precomputed: bool) -> np.ndarray:
-    """Features (T, D) or samples (N,), float32.
+def read_speech(utterance: Utterance, model: SpokenLanguageModel) -> np.ndarray:
+    """Features (T, D) or samples (N,), float32, whichever the model reads.
 
     Raises:
-        UserError: if the file cannot be read, naming the utterance.
+        UserError: if the file cannot be read or is too long, naming the utterance.
     """
-    read = read_features if precomputed else read_waveform
-    return read(utterance.source, utterance.key)
+    if model.config.encoder == "precomputed":
+        return read_features(str(utterance.source), utterance.key)
+    return read_waveform(utterance.source, utterance.key, longest=longest_samples(model))
 
 
 @torch.no_grad()
@@ -80,9 +86,8 @@ def embed_speech(
     model: SpokenLanguageModel, utterances: Sequence[Utterance], batch_size: int = 16
 ) -> dict[str, Tensor]:
     """(S, D) projector output of each utterance, by key, before compression."""
-    precomputed = model.config.encoder == "precomputed"
     device = model.projector.gain.device
-    speech = {u.key: torch.from_numpy(read_speech(u, precomputed)) for u in utterances}
+    speech = {u.key: torch.from_numpy(read_speech(u, model)) for u in utterances}
     keys = sorted(speech, key=lambda key: len(speech[key]))
     embedded = {}
     for start in range(0, len(keys), batch_size):

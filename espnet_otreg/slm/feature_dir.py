@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.data.kaldi_dir import read_table, write_spk2utt, write_table
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json, write_json
@@ -62,7 +63,7 @@ class Item:
 
     utterance: str
     copy: int
-    wav: str
+    wav: Recording
     bytes: int
 
     @property
@@ -90,10 +91,10 @@ def list_items(data: str | Path, options: FeatureOptions) -> list[Item]:
     if not (data / "wav.scp").is_file():
         raise UserError("no wav.scp there", str(data), "give a data directory as --data")
     items = []
-    for utterance, wav in read_table(data / "wav.scp").items():
-        if not Path(wav).is_file():
+    for utterance, wav in read_recordings(data / "wav.scp").items():
+        if not Path(wav.path).is_file():
             raise UserError("the audio file is missing", f"utterance {utterance} ({wav})")
-        size = Path(wav).stat().st_size
+        size = wav.bytes()
         items += [Item(utterance, copy, wav, size) for copy in options.copies()]
     if not items:
         raise UserError("no utterance there", str(data / "wav.scp"))
@@ -132,7 +133,7 @@ def check_durations(data: str | Path, items: Sequence[Item], limit: float) -> No
 def default_job_count(items: Sequence[Item], nj: int) -> int:
     """Jobs of at most ten minutes of audio (what an interruption can cost), a multiple of ``nj``.
 
-    >>> default_job_count([Item("a", 0, "a.wav", 50_000_000)], nj=2)
+    >>> default_job_count([Item("a", 0, Recording("a.wav"), 50_000_000)], nj=2)
     4
     """
     total = sum(item.bytes for item in items)
@@ -143,7 +144,7 @@ def fingerprint(items: Sequence[Item], options: FeatureOptions) -> str:
     """Digest of a job's input and options; a finished job with the same one is kept."""
     settings = dataclasses.asdict(options)
     settings.pop("model")  # its weights count, not where they lie
-    described = [settings, [[item.key, item.wav, item.bytes] for item in items]]
+    described = [settings, [[item.key, str(item.wav), item.bytes] for item in items]]
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import zipfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from espnet_otreg.data.languages import (
     describe_languages,
     read_languages,
 )
-from espnet_otreg.data.segments import SEGMENTS, scan_segments
+from espnet_otreg.data.segments import SEGMENTS, channel_errors, scan_segments
 from espnet_otreg.errors import UserError
 
 _SPEECH_KINDS = ("kaldi_ark", "sound")
@@ -66,6 +67,27 @@ def table_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     return sorted(path.glob("split.*")) if (path / "num_splits").is_file() else []
+
+
+def _mark_faults(file: Path) -> list[str]:
+    """A byte order mark, which ESPnet would read as a part of the first id."""
+    with open(file, "rb") as content:
+        if content.read(3) != codecs.BOM_UTF8:
+            return []
+    return [
+        f"{file}: begins with a byte order mark, which ESPnet takes for a part of the first id; "
+        f"remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' {file}"
+    ]
+
+
+def _segment_keys(source: Source, rows: Sequence[Row], errors: list[str]) -> set[str] | None:
+    """The utterances of the ``segments`` beside a table of recordings; None if there is none."""
+    path = source.path.with_name(SEGMENTS)
+    if source.kind != "sound" or not (source.path.is_file() and path.is_file()):
+        return None
+    _, faults = scan_segments(path, {row.key for row in rows})
+    errors += _limited(faults + channel_errors(path.parent))
+    return {row.key for row in scan_table(path)[0]}
 
 
 def _value_faults(source: Source, rows: Sequence[Row]) -> Iterator[str]:
@@ -119,15 +141,12 @@ def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> l
         for file in files:
             rows, faults = scan_table(file)
             part = replace(source, path=file)
-            errors += _limited(faults) + _limited(list(_value_faults(part, rows)))
-            if source.kind == "sound" and file.with_name(SEGMENTS).is_file():
-                recordings = {row.key for row in rows}
-                segments, faults = scan_segments(file.with_name(SEGMENTS), recordings)
-                errors += _limited(faults)
-                keys.update(segment.key for segment in segments)
-            else:
-                keys.update(row.key for row in rows)
-        tables.append((source.path, keys))
+            errors += _mark_faults(file) + _limited(faults)
+            errors += _limited(list(_value_faults(part, rows)))
+            segments = _segment_keys(source, rows, errors)
+            keys.update({row.key for row in rows} if segments is None else segments)
+        is_cut = segments is not None
+        tables.append((source.path.with_name(SEGMENTS) if is_cut else source.path, keys))
     for path, keys in tables[1:]:
         first, all_keys = tables[0]
         odd = sorted(keys ^ all_keys)
@@ -139,7 +158,11 @@ def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> l
         elif tables:
             listed = {row.key for file in files for row in scan_table(file)[0]}
             odd = sorted(listed - tables[0][1])
+            errors += [fault for file in files for fault in _mark_faults(file)]
             errors += _limited([f"{shape}: '{key}' is not in {tables[0][0]}" for key in odd])
+            if odd and shape.with_name(SEGMENTS) in [path for path, _ in tables]:
+                cut = shape.with_name(SEGMENTS)
+                errors.append(f"{shape} lists recordings; give {cut} as --{kind}_shape_file")
     return errors
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet_otreg.data.audio import CONVERSIONS
+from espnet_otreg.data.audio import CONVERSIONS, Conversions
 from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
 from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.errors import UserError, sentence_for
@@ -51,6 +51,7 @@ def read_waveform(
     utterance: str,
     options: AudioOptions = DEFAULT_AUDIO,
     longest: int = sys.maxsize,
+    seen: Conversions = CONVERSIONS,
 ) -> NDArray[np.float32]:
     """The samples of an utterance, (N,) at 16 kHz.
 
@@ -59,6 +60,7 @@ def read_waveform(
         utterance: its id, for messages.
         options: whether it may be resampled and its channels mixed.
         longest: samples that the encoder takes.
+        seen: counts what is resampled and mixed.
 
     Raises:
         UserError: naming utterance and file, if it cannot be used.
@@ -67,7 +69,7 @@ def read_waveform(
         recording = Recording(str(recording))
     where = f"utterance {utterance} ({recording})"
     try:
-        samples = recording.read(SAMPLE_RATE, options)
+        samples = recording.read(SAMPLE_RATE, options, seen)
     except (UserError, OSError) as error:
         raise UserError(f"the recording cannot be read: {sentence_for(error)}", where) from error
     refuse_too_long(len(samples), longest, where)
@@ -95,15 +97,30 @@ def longest_samples(model: Any) -> int:
     return sys.maxsize if whisper is None else int(whisper.max_samples)
 
 
+class Once:
+    """Says the first conversion of each kind that any process of a training makes."""
+
+    def __init__(self) -> None:
+        self._said = {kind: multiprocessing.Value("b", 0) for kind in ("rate", "channels")}
+
+    def say(self, seen: Conversions) -> None:
+        """Print what has been converted, unless one of its kind was printed before."""
+        for kind, sentence in seen.by_kind().items():
+            said = self._said[kind]
+            with said.get_lock():
+                first, said.value = not said.value, 1
+            if first:
+                print(f"{sentence}; others will not be mentioned", file=sys.stderr, flush=True)
+
+
 class SoundTable(Mapping[str, NDArray[np.float32]]):
     """The waveforms that a ``wav.scp`` lists, read when they are asked for.
-
-    What is resampled or mixed is said once, whichever process reads it first.
 
     Args:
         path: of ``wav.scp``; ``segments`` beside it is read too.
         options: whether recordings may be resampled and mixed.
         longest: samples that the encoder takes.
+        once: says what is resampled and mixed.
 
     Raises:
         UserError: if a table is malformed; on access, as :func:`read_waveform`.
@@ -114,19 +131,17 @@ class SoundTable(Mapping[str, NDArray[np.float32]]):
         path: str | Path,
         options: AudioOptions = DEFAULT_AUDIO,
         longest: int = sys.maxsize,
+        once: Once | None = None,
     ) -> None:
         self._recordings = read_recordings(path)
         self._options, self._longest = options, longest
-        self._said = multiprocessing.Value("b", 0)
+        self._once = once or Once()
 
     def __getitem__(self, key: str) -> NDArray[np.float32]:
-        samples = read_waveform(self._recordings[key], key, self._options, self._longest)
-        if not self._said.value and (sentences := CONVERSIONS.sentences()):
-            with self._said.get_lock():
-                first, self._said.value = not self._said.value, 1
-            if first:
-                for sentence in sentences:
-                    print(f"{sentence}; others are not listed", file=sys.stderr, flush=True)
+        seen = Conversions()
+        recording = self._recordings[key]
+        samples = read_waveform(recording, key, self._options, self._longest, seen)
+        self._once.say(seen)
         return samples
 
     def __iter__(self) -> Iterator[str]:
@@ -150,4 +165,5 @@ def sound_reader(values: Mapping[str, Any]) -> Callable[[str], SoundTable]:
     longest = sys.maxsize
     if isinstance(config.encoder_conf, WhisperConfig):
         longest = longest_input(model_directory(config.encoder_conf.model))
-    return functools.partial(SoundTable, options=config.audio_conf, longest=longest)
+    options = config.audio_conf
+    return functools.partial(SoundTable, options=options, longest=longest, once=Once())

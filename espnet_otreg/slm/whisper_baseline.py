@@ -13,7 +13,8 @@ from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneratio
 from transformers.utils import logging as transformers_logging
 
 from espnet_otreg.data.audio import CONVERSIONS
-from espnet_otreg.data.kaldi_dir import read_table, write_table
+from espnet_otreg.data.audio.recording import Recording, read_recordings
+from espnet_otreg.data.kaldi_dir import write_table
 from espnet_otreg.data.languages import canonical_language, read_languages, same_language
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import lock_directory, read_json, write_json
@@ -76,16 +77,18 @@ class ZeroShotWhisper:
 def _chunks(data: Path, size: int) -> list[tuple[str, list[str]]]:
     """(language, utterances) of equal language and similar length, ``size`` at most."""
     languages = read_languages(data / "utt2lang")
-    waves = read_table(data / "wav.scp")
+    waves = read_recordings(data / "wav.scp")
     if languages.keys() != waves.keys():
         odd = min(languages.keys() ^ waves.keys())
         raise UserError(f"'{odd}' is in only one of wav.scp and utt2lang", str(data))
     chunks = []
     for language in sorted(set(languages.values())):
-        keys = [key for key in waves if languages[key] == language and Path(waves[key]).is_file()]
-        keys.sort(key=lambda key: (Path(waves[key]).stat().st_size, key))
+        keys = [
+            key for key in waves if languages[key] == language and Path(waves[key].path).is_file()
+        ]
+        keys.sort(key=lambda key: (waves[key].bytes(), key))
         chunks += [(language, keys[n : n + size]) for n in range(0, len(keys), size)]
-    missing = [key for key in waves if not Path(waves[key]).is_file()]
+    missing = [key for key in waves if not Path(waves[key].path).is_file()]
     if missing:
         raise UserError("the audio file is missing", f"utterance {missing[0]}")
     return chunks
@@ -107,7 +110,7 @@ def decode_baseline(
         UserError: for defective recordings and for languages that the model does not know.
     """
     start = time.monotonic()
-    waves = read_table(Path(data) / "wav.scp")
+    waves = read_recordings(Path(data) / "wav.scp")
     chunks = _chunks(Path(data), batch_size)
     directory = model_directory(model)
     digest = weights_sha256(directory)
@@ -121,7 +124,7 @@ def decode_baseline(
     with lock_directory(output):
         parts = []
         for language, keys in chunks:
-            about = repr((digest, language, [(key, waves[key]) for key in keys]))
+            about = repr((digest, language, [(key, str(waves[key])) for key in keys]))
             name = hashlib.sha256(about.encode()).hexdigest()[:16]
             parts.append(Path(output) / "parts" / f"{name}.json")
             if not parts[-1].is_file():
@@ -138,5 +141,5 @@ def decode_baseline(
     print(f"{output}/text: {len(hypotheses)} utterances in {time.monotonic() - start:.0f} s")
 
 
-def _read(path: str, utterance: str) -> Any:
+def _read(path: Recording, utterance: str) -> Any:
     return read_waveform(path, utterance, longest=30 * SAMPLE_RATE)

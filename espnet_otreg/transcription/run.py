@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet_otreg.data.audio import speech_samples
+from espnet_otreg.data.audio import CONVERSIONS, speech_samples
 from espnet_otreg.errors import UserError, sentence_for
 from espnet_otreg.progress import Progress
 from espnet_otreg.slm.model_dir import check_model_directory
@@ -85,6 +85,7 @@ def transcribe(task: Task, load: Callable[[], SpeechLM]) -> None:
                     if several:
                         print(result.error, file=sys.stderr, flush=True)
             advance(len(results))
+    CONVERSIONS.say()
     if failed and not several:
         raise UserError(failed[0])
     if failed:

@@ -38,6 +38,8 @@ KNOWN = {
     "the Haupt- und Nebensatz": "the haupt und nebensatz",
     "an <i>old</i> (laughs) house": "an old house",
     "＜ｎｏｉｓｅ＞ a ［noise］ b": "a b",
+    "⟨noise⟩ a 【noise】 b {{noise}} <noise/> c": "a b c",
+    "「go」 《on》": "go on",
     "/unintelligible/ a !SIL b": "a b",
     "[noise] <unk> (())": "dropped: no_words",
     "he (so to say) went": "dropped: note",
@@ -55,7 +57,8 @@ def test_known_marks_go(text: str) -> None:
 @pytest.mark.parametrize(
     "mark",
     ["[door]", "<foreign>", "{fw}", "((i think so))", "*word*", "**bold**", "+door+", "%foo", "&fr",
-     "[noise", "noise]", "<unk", "unk>", "{x", "【音楽】", "[in]", "[pre[sent]-/pres[ent]-]", "XXX",
+     "[noise", "noise]", "<unk", "unk>", "{x", "【音楽】", "⟦x⟧", "⟨x", "[in]",
+     "[pre[sent]-/pres[ent]-]", "YYY",
      ",COMMA", ".PERIOD", "<lang:es>", "[12.5]"],
 )  # fmt: skip
 def test_unknown_marks_are_named_and_no_words(mark: str) -> None:

@@ -43,7 +43,7 @@ def test_a_number_without_a_certain_reading_drops_the_utterance(text: str) -> No
     assert reason_of(text) == "number"
 
 
-@pytest.mark.parametrize("text", ["on\ufffd", "a \ufffc b", "a \ue000 b", "a\x07b"])
+@pytest.mark.parametrize("text", ["on\ufffd", "a \ufffc b", "a \ue000 b", "a \u2047 b", "a\x07b"])
 def test_a_broken_character_drops_the_utterance(text: str) -> None:
     assert reason_of(text) == "bad_character"
 

@@ -1,5 +1,6 @@
 """Byte order marks, other encodings and unseen characters in tables."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from espnet_otreg.data.kaldi_dir import read_table, scan_table, write_table
 from espnet_otreg.data.tsv import read_rows
 from espnet_otreg.data.validate import validate_data
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import read_json
+from espnet_otreg.files import read_json, read_yaml
+from espnet_otreg.slm.train_data import parse_sources, set_errors
 
 MakeDir = Callable[..., Path]
 BOM = "\ufeff"
@@ -29,8 +31,20 @@ def test_a_byte_order_mark_is_read_over_in_every_table(make_data_dir: MakeDir) -
 def test_other_files_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(BOM + '{"a": 1}', encoding="utf-8")
     assert read_json(tmp_path / "a.json") == {"a": 1}
+    (tmp_path / "a.yaml").write_text(BOM + "a: 1\r\n", encoding="utf-8")
+    assert read_yaml(tmp_path / "a.yaml") == {"a": 1}
     (tmp_path / "a.tsv").write_text(BOM + "path\nx.mp3\n", encoding="utf-8")
     assert list(read_rows(tmp_path / "a.tsv", ["path"])) == [{"path": "x.mp3"}]
+
+
+def test_espnet_would_take_the_mark_for_a_part_of_the_id(make_data_dir: MakeDir) -> None:
+    directory = make_data_dir()
+    (directory / "text").write_text(BOM + "a Good.\nb ok\n", encoding="utf-8")
+    options = [f"{directory}/wav.scp,speech,sound", f"{directory}/text,text,text"]
+    (error,) = set_errors("train", parse_sources("--train", options, []), [])
+    assert "own/text: begins with a byte order mark" in error
+    subprocess.run(error.split("remove it: ")[1], shell=True, check=True)
+    assert set_errors("train", parse_sources("--train", options, []), []) == []
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
@@ -39,8 +53,11 @@ def test_another_encoding_is_named_once(tmp_path: Path, encoding: str) -> None:
         (tmp_path / name).write_bytes('a "good"\nb "día"\n'.encode(encoding))
     expected = f"not UTF-8, it looks like {encoding[:6].upper()}; save the file as UTF-8"
     assert scan_table(tmp_path / "text") == ([], [f"{tmp_path}/text: {expected}"])
+    for read, name in ((read_json, "a.json"), (read_yaml, "a.json")):
+        with pytest.raises(UserError, match=expected):
+            read(tmp_path / name)
     with pytest.raises(UserError, match=expected):
-        read_json(tmp_path / "a.json")
+        list(read_rows(tmp_path / "a.tsv", ["a"]))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -203,6 +204,17 @@ def test_a_model_that_reads_waveforms(tiny_slm: Path, tiny_whisper: Path, tmp_pa
     decode(tmp_path / "exp", data, tmp_path / "out", "ctc", "llm")
     assert list(read_table(tmp_path / "out/llm/test/text")) == ["it_x_0", "it_x_1"]
     assert "over_long" not in read_json(tmp_path / "out/llm/test/status.json")  # no references
+
+    joined = tmp_path / "joined"  # the same utterances as parts of one recording
+    joined.mkdir()
+    parts = [soundfile.read(data / f"{n}.wav", dtype="int16")[0] for n in range(2)]
+    soundfile.write(joined / "all.wav", np.concatenate(parts), 16000)
+    write_table(joined / "wav.scp", {"all": str(joined / "all.wav")})
+    write_table(joined / "segments", {"it_x_0": "all 0 0.4", "it_x_1": "all 0.4 -1"})
+    decode(tmp_path / "exp", joined, tmp_path / "out", "ctc", "llm")
+    for mode in ("ctc", "llm"):
+        whole, cut = (tmp_path / "out" / mode / name / "text" for name in ("test", "joined"))
+        assert cut.read_bytes() == whole.read_bytes()
 
 
 def test_mistakes_are_named(tiny_slm: Path, features: Path, tmp_path: Path) -> None:

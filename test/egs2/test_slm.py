@@ -140,6 +140,7 @@ def test_dry_run_of_everything_prints_commands_and_makes_nothing(tmp_path: Path)
     done = succeed(
         recipe, "--dry_run", "--seeds", "1 2", "--arms", "sft_similarity control otreg", "--full",
         "--pretrainings", "pretrain pretrain_unpaired", "--ngpu", "2", "--num_splits", "3",
+        "--marks", "run.sh",
     )  # fmt: skip
     assert sorted(recipe.directory.rglob("*")) == before
     commands = [line for line in done.stdout.splitlines() if "python -m" in line]
@@ -148,6 +149,8 @@ def test_dry_run_of_everything_prints_commands_and_makes_nothing(tmp_path: Path)
         "format_data", "extract_features", "token_classes", "slm_train", "slm_decode", "slm_score",
         "slm_analyze", "slm_report", "slm_pack", "whisper_baseline", "unpair_text",
     }  # fmt: skip
+    formats = [line for line in commands if "bin.format_data" in line]
+    assert len(formats) == 4 and all("--marks run.sh" in line for line in formats)
     trainings = [line for line in commands if "espnet2.bin.launch" in line]
     names = re.findall("--output_dir exp/tiny/(.*?)_s[12] ", "\n".join(trainings))
     assert names[::2] == names[1::2] == [
@@ -192,6 +195,7 @@ def test_a_preset_named_like_pretraining_is_none(tmp_path: Path) -> None:
             ("--pretrainings", "pretrain sft"),
             "error: --pretrainings sft: there is no pretraining conf/tiny/sft.yaml",
         ),
+        (("--marks", "none"), "error: --marks none: no such file; check the path"),
         (("--nj", "0"), "error: --nj 0: not a whole number; use 1 or more"),
         (("--stage", "trainn"), "error: trainn: no such stage; --help lists the stages"),
         (("--arm", "otreg"), "error: unknown option --arm; --help lists the options"),

@@ -1,6 +1,6 @@
 """Whatever a file holds, its reader accepts it or says in one sentence what is wrong.
 
-100 inputs for each of eleven readers; ``tools/nightly.sh`` tries 10,000 for each.
+100 inputs for each of thirteen readers; ``tools/nightly.sh`` tries 10,000 for each.
 """
 
 from __future__ import annotations
@@ -19,10 +19,15 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from odd_audio import odd_recordings
 
 from espnet_otreg.data import archives
 from espnet_otreg.data.ark import FeatureTable, read_description, read_features
+from espnet_otreg.data.audio import Policy, read_declared
+from espnet_otreg.data.audio.source import Source
 from espnet_otreg.data.kaldi_dir import read_data_dir, read_table
+from espnet_otreg.data.mark_rules import ACTIONS, MarkRule, read_mark_rules
+from espnet_otreg.data.marks import take_marks
 from espnet_otreg.data.sources import SOURCES
 from espnet_otreg.data.transcripts import Dropped, spoken_words, strip_notes
 from espnet_otreg.data.validate import AudioChecks, validate_data
@@ -78,14 +83,17 @@ def _wav(path: Path) -> bytes:
     return path.read_bytes()
 
 
-@given(data=st.data(), tables=st.lists(contents, min_size=4, max_size=4))
+@given(data=st.data(), tables=st.lists(contents, min_size=5, max_size=5))
 def test_data_directories(place: Path, data: st.DataObject, tables: list[bytes]) -> None:
     directory = place / "data"
     directory.mkdir(exist_ok=True)
     wav = directory / "a.wav"
     wav.write_bytes(data.draw(mutated(_wav(wav))))
-    for name, content in zip(("text", "utt2lang", "utt2spk", "utt2dur"), tables, strict=True):
+    names = ("text", "utt2lang", "utt2spk", "utt2dur", "segments")
+    for name, content in zip(names, tables, strict=True):
         (directory / name).write_bytes(content)
+    if data.draw(st.booleans()):
+        (directory / "segments").unlink()
     (directory / "wav.scp").write_bytes(f"en_a {wav}\n".encode() + data.draw(contents))
     errors = validate_data(directory, AudioChecks(decode=True, max_seconds=10.0))
     assert all(error and "\n" not in error for error in errors)
@@ -107,6 +115,32 @@ def test_transcripts(text: str, language: str) -> None:
     with contextlib.suppress(Dropped, *REFUSED):
         spoken = spoken_words(strip_notes(text), language)
         assert any(character.isalpha() for character in spoken)
+
+
+MARKS = "[noise] <unk> (()) ((so)) (so) {a [b] ] } <|x|> wor- th[at]- %um &=x *a* +b+ <COMMA> go ok"
+
+
+@given(
+    pieces=st.lists(st.sampled_from(MARKS.split()) | words, max_size=6),
+    rules=st.lists(st.builds(MarkRule, words.filter(str.strip), st.sampled_from(ACTIONS), words)),
+)
+def test_marks_in_transcripts(pieces: list[str], rules: list[MarkRule]) -> None:
+    marked = take_marks(" ".join(pieces), rules)
+    assert all(mark.strip() for mark in marked.unknown)
+    if not rules and not marked.unknown:
+        assert not set("[]{}") & set(marked.text)
+
+
+@given(text=st.text(max_size=30) | lines | st.sampled_from(["it's l'été, so.", "a .b ,c", "Xxx"]))
+def test_plain_transcripts_are_read_as_others(text: str) -> None:
+    assert take_marks(text) == take_marks(text, [MarkRule("[never said]", "remove")])
+
+
+@given(content=contents)
+def test_files_of_mark_rules(place: Path, content: bytes) -> None:
+    (place / "marks").write_bytes(content)
+    with contextlib.suppress(*REFUSED):
+        assert all(rule.action in ACTIONS for rule in read_mark_rules(place / "marks"))
 
 
 NUMBERS = "en 12,5 % 1.000.000 3rd 1980s 0x1F ½ ٣ ² Ⅷ -5 7:30 24/7 1e5 № 10⁻³ 5'6\""
@@ -141,6 +175,18 @@ def test_places_in_archives(place: Path, place_in_archive: str) -> None:
     with contextlib.suppress(UserError):
         (place / "feats.scp").write_text(f"a {place_in_archive}\n", encoding="utf-8")
         FeatureTable(place / "feats.scp")["a"]
+
+
+@given(data=st.data())
+def test_recordings(data: st.DataObject) -> None:
+    odd = data.draw(
+        st.sampled_from([odd for odd in odd_recordings() if 0 < len(odd.content) < 2**15])
+    )
+    content = data.draw(mutated(odd.content))
+    with contextlib.suppress(UserError):
+        source = Source(content, odd.name, Path(odd.name).suffix)
+        samples, _ = read_declared(source, Policy(16000))
+        assert samples.ndim == 1 and np.isfinite(samples).all() and len(samples)
 
 
 json_values = st.recursive(

@@ -61,7 +61,7 @@ def g722(samples: np.ndarray) -> bytes:
 def amr(frames: int, wide: bool) -> bytes:
     """AMR frames of 20 ms with random parameters: they decode to noise."""
     rng = np.random.default_rng(frames)
-    # Mode 7 (12.2 kbit/s) has 31 bytes, mode 8 of wide band (23.85 kbit/s) 60; the quality bit is 1.
+    # Mode 7 (12.2 kbit/s) has 31 bytes, mode 8 of wide band (23.85 kbit/s) 60.
     start, mode, size = (b"#!AMR-WB\n", 8, 60) if wide else (b"#!AMR\n", 7, 31)
     first = bytes([mode << 3 | 4])
     return start + b"".join(first + rng.bytes(size) for _ in range(frames))

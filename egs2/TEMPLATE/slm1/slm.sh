@@ -19,6 +19,7 @@ data_args=            # more options of local/data.sh
 download_dir=downloads # where downloads and models go
 mix_channels=true     # average the channels of a recording; false refuses several
 resample=true         # convert other rates to 16 kHz; false refuses them
+marks=                # file that says what marks in your transcripts are: "[door] remove" (docs/data.md)
 full=false            # whole out-of-domain sets, and the zero-shot row of the encoder's own model
 limit=60              # without --full: utterances of each out-of-domain set and language; 0: all
 encoder=              # speech encoder by name, hub name or directory; empty: the preset's

@@ -33,6 +33,9 @@ for mode in "${mode_list[@]}"; do
   [[ " ctc llm joint sample llm_shuffled llm_no_speech " == *" ${mode} "* ]] ||
     die "--decode_modes ${mode}: no such way of decoding" "choose among ctc, llm and joint"
 done
+if [[ -n "${marks}" && ! -f "${marks}" ]]; then
+  die "--marks ${marks}: no such file" "check the path"
+fi
 for name in encoder llm data_root; do
   # One slash may also be a name of the hub.
   if [[ ! -d "${!name}" && ("${!name}" =~ ^[./] || "${!name}" == */*/*) ]]; then

@@ -24,14 +24,22 @@ prepare_corpus() {
 
 # Check every data directory and convert its audio to 16 kHz mono.
 stage_format() {
-  local set args
+  local set args inputs
   for set in "${train_set}" "${valid_set}" "${test_sets[@]}"; do
     args=(--data_dir "data/${set}" --output_dir "${raw}/${set}" --nj "${nj}"
       --mix_channels "${mix_channels}" --resample "${resample}")
     if [[ "${set}" == ood ]] && ((limit > 0)); then
       args+=(--limit "${limit}")
     fi
-    step "${raw}/${set}" --upstream data --input "data/${set}/wav.scp" --input "data/${set}/text" \
+    inputs=(--input "data/${set}/wav.scp" --input "data/${set}/text")
+    if [[ -f "data/${set}/segments" ]]; then
+      inputs+=(--input "data/${set}/segments")
+    fi
+    if [[ -n "${marks}" ]]; then
+      args+=(--marks "${marks}")
+      inputs+=(--input "${marks}")
+    fi
+    step "${raw}/${set}" --upstream data "${inputs[@]}" \
       --output "${raw}/${set}/wav.scp" --output "${raw}/${set}/text" \
       -- launch train_cmd "${raw}/log/format_${set}.log" \
       python -m espnet_otreg.bin.format_data "${args[@]}"

@@ -25,8 +25,18 @@ def check_mp4(content: bytes, name: str) -> bool:
 
     Raises:
         UserError: if it is cut off.
+
+    >>> boxes = b"\\0\\0\\0\\x0cftypM4A \\0\\0\\0\\x08moov"
+    >>> check_mp4(boxes, "a.m4a")
+    True
+    >>> check_mp4(boxes[:-9], "a.m4a")
+    Traceback (most recent call last):
+    ...
+    espnet_otreg.errors.UserError: a.m4a: the audio file is truncated (its box 'ftyp' is not \
+whole); copy or download it again
     """
-    place, names = 0, set()
+    place = 0
+    names: list[bytes] = []
     while place < len(content):
         if not content[place:].strip(b"\0"):
             break
@@ -40,10 +50,12 @@ def check_mp4(content: bytes, name: str) -> bool:
             raise damaged(name, f"no MP4 box begins at byte {place}")
         if place + size > len(content):
             raise truncated(name, f"its box '{kind.decode('latin-1')}' is not whole")
-        names.add(kind)
+        names.append(kind)
         place += size
     if b"moov" not in names:
         raise truncated(name, "its box 'moov', the table of contents, is missing")
+    if names.count(b"moov") > 1:
+        raise damaged(name, "it is joined of two files")
     return b"moof" not in names or b"mfra" in names
 
 
@@ -70,6 +82,11 @@ def check_matroska(content: bytes, name: str) -> bool:
 
     Raises:
         UserError: if it is cut off.
+
+    >>> check_matroska(bytes.fromhex("1a45dfa380 18538067 83 4286 80"), "a.webm")
+    True
+    >>> check_matroska(bytes.fromhex("1a45dfa380 18538067 ff 4286 80"), "a.webm")
+    False
     """
     declared = True
     place = 0

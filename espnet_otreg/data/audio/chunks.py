@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from espnet_otreg.data.audio.decoded import damaged, truncated
+from espnet_otreg.errors import UserError
 
 # What programs write that cannot come back to the header: 0, -1, 2**31 - 1, and values a little
 # below 2**31 (sox and mplayer leave room for the header).
 _PLACEHOLDER = 0x7F000000
 _FRAME_SECONDS = 0.02  # what is shorter than a frame of an encoder carries no speech
+_BEGINNINGS = re.compile(
+    rb"(?:RIFF|RIFX|RF64|BW64).{4}WAVE|FORM.{4}AIF[FC]|\.snd\0\0\0[\x18-\xff]|"
+    rb"caff\0\x01..desc|NIST_1A\n|riff\x2e\x91\xcf\x11|fLaC\0\0\0\x22|OggS\0\x02",
+    re.DOTALL,
+)
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
 
 
@@ -62,18 +69,16 @@ def _header(content: bytes, place: int, layout: Layout) -> Chunk:
     return Chunk(name[:4], start, size - (start - place if layout.counts_header else 0))
 
 
-def _is_chain(content: bytes, place: int, layout: Layout) -> bool:
-    """Whether chunks with printable names fill the file from here to its end."""
+def _end_of_chunks(content: bytes, place: int, layout: Layout) -> int:
+    """Where the chunks with printable names end that begin at a place."""
     head = layout.id_bytes + layout.size_bytes
     while len(content) - place >= head:
         chunk = _header(content, place, layout)
-        if not all(32 <= byte < 127 for byte in chunk.name) or chunk.size < 0:
-            return False
-        place = chunk.start + chunk.size
-        if place > len(content):
-            return False
-        place += -place % layout.padding
-    return not content[place:].strip(b"\0")
+        end = chunk.start + chunk.size
+        if not all(32 <= byte < 127 for byte in chunk.name) or not place < end <= len(content):
+            break
+        place = end + -end % layout.padding
+    return min(place, len(content))
 
 
 def _says_nothing(tail: bytes, rate_bytes: float) -> bool:
@@ -82,6 +87,21 @@ def _says_nothing(tail: bytes, rate_bytes: float) -> bool:
         return True
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n\0" for byte in tail[:4096])
     return printable == len(tail[:4096])
+
+
+def refuse_another(content: bytes, place: int, name: str) -> None:
+    """Raise if a second recording begins at or behind a place: of two only one would be used.
+
+    Raises:
+        UserError: in that case.
+    """
+    found = _BEGINNINGS.search(content, place)
+    if found:
+        raise UserError(
+            f"a second recording begins at byte {found.start()} of the file",
+            name,
+            "write each to a file of its own",
+        )
 
 
 def find_chunks(
@@ -125,54 +145,86 @@ class Extent:
     declared: bool
 
 
-def measure(
-    content: bytes,
-    chunk: Chunk,
-    *,
-    layout: Layout | None,
-    outer_end: int | None,
-    block: int,
-    rate_bytes: float,
-    name: str,
-) -> Extent:
-    """Where the samples end, by all that the file declares and by what it holds.
+@dataclass(frozen=True)
+class Samples:
+    """The chunk with the samples, and what is known of it.
 
-    A size of 0 with bytes behind it, -1 and values near 2**31 stand for "unknown": the samples go
-    to the end of the file. A size beyond the end of the file is a truncated file, unless the outer
-    size (of RIFF or FORM) is that of the file: then only this one number is wrong. What follows the
-    declared samples must be chunks, a tag, text or nothing; else it belongs to the samples.
-
-    Args:
+    Attributes:
         content: of the file.
-        chunk: with the samples.
+        chunk: where they begin, and how many bytes they say they are.
         layout: of the chunks that may follow; None if none can.
-        outer_end: where the outer size says that the file ends, if there is one.
+        outer_end: where the outer size (RIFF, FORM) says that the file ends, if there is one.
         block: bytes of the smallest piece that can be decoded.
         rate_bytes: bytes for a second of sound.
         name: of the file, for messages.
-
-    Raises:
-        UserError: if the file is truncated.
     """
-    room = len(content) - chunk.start
-    if chunk.size > room:
-        is_whole = outer_end is not None and len(content) - outer_end in (0, 1)
-        if chunk.size < _PLACEHOLDER and not is_whole:
-            raise truncated(name, f"{room} of {chunk.size} bytes of samples are there")
-        return _to_the_end(content, chunk, block, is_whole, name)
-    end = chunk.start + chunk.size
-    padded = end + (-end % layout.padding if layout else 0)
-    is_followed = layout is not None and any(
-        _is_chain(content, place, layout) for place in (end, padded)
-    )
-    if is_followed or (chunk.size and _says_nothing(content[padded:], rate_bytes)):
-        return Extent(chunk.size, True)
-    return _to_the_end(content, chunk, block, False, name)
 
+    content: bytes
+    chunk: Chunk
+    layout: Layout | None
+    outer_end: int | None
+    block: int
+    rate_bytes: float
+    name: str
 
-def _to_the_end(content: bytes, chunk: Chunk, block: int, declared: bool, name: str) -> Extent:
-    room = len(content) - chunk.start
-    rest = room % block
-    if rest and content[len(content) - rest :].strip(b"\0"):
-        raise truncated(name, f"{room} bytes are no whole number of samples of {block} bytes")
-    return Extent(room - rest, declared)
+    def measure(self) -> Extent:
+        """Where the samples end, by all that the file declares and by what it holds.
+
+        A size of 0 with bytes behind it, -1 and values near 2**31 stand for "unknown": the samples
+        go to the end of the file. A size beyond the end of the file is a truncated file, unless the
+        outer size is that of the file: then only this one number is wrong. What follows the
+        declared samples must be chunks, a tag, text or nothing; else it belongs to the samples if
+        the outer size is that of the file, or the format has no chunks.
+
+        Raises:
+            UserError: if the file is truncated, holds a second recording, or something unknown.
+        """
+        room = len(self.content) - self.chunk.start
+        if room < 0:
+            raise truncated(self.name, f"its samples begin at byte {self.chunk.start}")
+        if self.chunk.size > room:
+            if self.chunk.size < _PLACEHOLDER and not self._fits():
+                raise truncated(
+                    self.name, f"{room} of {self.chunk.size} bytes of samples are there"
+                )
+            return self._to_the_end()
+        end = self.chunk.start + self.chunk.size
+        if self.layout is None:
+            return Extent(self.chunk.size, True) if end == len(self.content) else self._to_the_end()
+        refuse_another(self.content, end, self.name)
+        places = {end, end + -end % self.layout.padding}
+        rest = max(_end_of_chunks(self.content, place, self.layout) for place in places)
+        tail = self.content[rest:]
+        if not tail:
+            return Extent(self.chunk.size, True)
+        if not self.chunk.size or self._fits() or self._is_cut():
+            return self._to_the_end()
+        if not _says_nothing(tail, self.rate_bytes):
+            raise UserError(
+                f"{len(tail)} bytes follow the samples that the header declares, and nothing says "
+                "what they are",
+                self.name,
+                "convert the file again, or cut them off",
+            )
+        return Extent(self.chunk.size, True)
+
+    def _fits(self) -> bool:
+        """Whether the outer size is that of the file, the last byte of padding left open."""
+        return self.outer_end is not None and len(self.content) - self.outer_end in (0, 1)
+
+    def _is_cut(self) -> bool:
+        """Whether the outer size is a real one, and beyond the end of the file."""
+        outer = self.outer_end or 0
+        return len(self.content) < outer < _PLACEHOLDER
+
+    def _to_the_end(self) -> Extent:
+        if self._is_cut():
+            raise truncated(self.name, f"{len(self.content)} of {self.outer_end} bytes are there")
+        refuse_another(self.content, self.chunk.start, self.name)
+        room = len(self.content) - self.chunk.start
+        rest = room % self.block
+        if rest and self.content[len(self.content) - rest :].strip(b"\0"):
+            raise truncated(
+                self.name, f"{room} bytes are no whole number of samples of {self.block} bytes"
+            )
+        return Extent(room - rest, self._fits())

@@ -49,15 +49,19 @@ class Conversions:
 
     def sentences(self) -> list[str]:
         """One sentence for what was resampled, one for what was mixed."""
-        sentences = []
+        return list(self.by_kind().values())
+
+    def by_kind(self) -> dict[str, str]:
+        """The sentences, by ``"rate"`` and ``"channels"``."""
+        sentences = {}
         if self._resampled is not None:
             name, wanted = self._resampled
-            sentences.append(
+            sentences["rate"] = (
                 f"{_recordings(self._rates)} Hz {_are(self._rates)} resampled to {wanted} Hz, "
                 f"for instance {name}"
             )
         if self._mixed is not None:
-            sentences.append(
+            sentences["channels"] = (
                 f"{_recordings(self._channels)} channels {_are(self._channels)} mixed to one, "
                 f"for instance {self._mixed}"
             )

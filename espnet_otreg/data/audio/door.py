@@ -20,13 +20,12 @@ from espnet_otreg.data.audio.samples import (
     scaled,
 )
 from espnet_otreg.data.audio.source import AudioSource, Source, is_source, read_source
+from espnet_otreg.data.segments import OVERSHOOT
 from espnet_otreg.errors import UserError
 
 Samples = NDArray[np.float32]
 
-# Times of segments are often rounded to hundredths of a second.
-_ROUNDING = 0.01
-_LARGEST_RATE = 10_000_000  # hertz; what is beyond is a mistake
+_SMALLEST_RATE, _LARGEST_RATE = 1000, 10_000_000  # hertz; what is beyond is a mistake
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,8 @@ class Policy:
         import soxr
 
         check_samples(samples, where)
+        if not _SMALLEST_RATE <= found <= _LARGEST_RATE:
+            raise UserError(f"{found} Hz is no rate of speech", where, "correct its header")
         channels, rate = samples.shape[1], self.rate
         if channels > 1 and not self.mix_channels:
             raise UserError(
@@ -73,16 +74,25 @@ class Policy:
         return resampled
 
 
-def _span(
+def span(
     samples: NDArray[Any], rate: int, start: float | None, end: float | None, where: str
 ) -> NDArray[Any]:
-    """The frames between two times, of which both must lie inside."""
+    """The frames between two times.
+
+    Args:
+        samples: (N, channels) of the whole recording, at ``rate`` hertz.
+        start, end: seconds; None is its beginning, its end.
+        where: for messages.
+
+    Raises:
+        UserError: unless both lie inside, up to :data:`espnet_otreg.data.segments.OVERSHOOT`.
+    """
     seconds = len(samples) / rate
     first = 0.0 if start is None else float(start)
     last = seconds if end is None else float(end)
     if not 0 <= first < last < float("inf"):
         raise UserError(f"no span from {first:g} to {last:g} s", where, "correct the segment")
-    if first >= seconds or last > seconds + _ROUNDING:
+    if first >= seconds or last > seconds + OVERSHOOT:
         raise UserError(
             f"a span from {first:g} to {last:g} s ends after the recording, which lasts "
             f"{seconds:.2f} s",
@@ -134,7 +144,7 @@ def read_declared(
     samples: NDArray[Any] = decoded.samples
     if start is not None or end is not None:
         check_samples(samples, source.name)
-        samples = _span(samples, decoded.rate, start, end, source.name)
+        samples = span(samples, decoded.rate, start, end, source.name)
     return policy.convert(samples, decoded.rate, source.name), decoded.declared
 
 

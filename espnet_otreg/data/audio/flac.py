@@ -62,8 +62,8 @@ def _blocks_are_whole(content: bytes, frames: int) -> bool:
     header[22:26] = (frames & 0xFFFFFFFF).to_bytes(4, "big")
     try:
         with soundfile.SoundFile(io.BytesIO(bytes(header) + content[26:])) as file:
-            return len(file.read(dtype="int32", always_2d=True)) == frames
-    except (soundfile.LibsndfileError, RuntimeError):
+            return len(file.read(frames, dtype="int32", always_2d=True)) == frames
+    except (soundfile.LibsndfileError, RuntimeError, ValueError):
         return False
 
 

@@ -13,8 +13,9 @@ from espnet_otreg.data.audio.chunks import (
     W64,
     Chunk,
     Layout,
+    Samples,
     find_chunks,
-    measure,
+    refuse_another,
 )
 from espnet_otreg.data.audio.decoded import damaged, truncated, unknown
 from espnet_otreg.data.audio.source import Source
@@ -76,10 +77,9 @@ def _wave_bytes(source: Source, layout: Layout) -> Trued:
     else:
         outer = read(content, 4) + 8
     plain = tag in _PLAIN_WAV
-    extent = measure(
-        content, data, layout=layout, outer_end=outer, block=block if plain else 1,
-        rate_bytes=rate * block if plain else rate_bytes, name=name,
-    )  # fmt: skip
+    rate_bytes = rate * block if plain else rate_bytes
+    unit = block if plain else 1
+    extent = Samples(content, data, layout, outer, unit, rate_bytes, name).measure()
     samples = content[data.start : data.start + extent.size]
     frames: int | None = len(samples) // block if plain else None
     fact = chunks.get(b"fact")
@@ -121,10 +121,7 @@ def _aiff_bytes(source: Source) -> Trued:
     if sound.size < 8 and declared_bytes:
         data = Chunk(b"SSND", data.start, declared_bytes)
     outer = AIFF.number(content, 4) + 8
-    extent = measure(
-        content, data, layout=AIFF, outer_end=outer if outer > 8 else None, block=block,
-        rate_bytes=rate * block, name=name,
-    )  # fmt: skip
+    extent = Samples(content, data, AIFF, outer, block, rate * block, name).measure()
     if coding not in _PLAIN_AIFC:
         packet = 64 if coding == b"ima4" else 1  # frames that COMM counts as one
         return Trued(content, rate, frames * packet or None, extent.declared, False)
@@ -156,10 +153,8 @@ def _au_bytes(source: Source) -> Trued:
         raise unknown(name, f"AU coding {coding} of {channels} channels")
     if not 24 <= start <= len(content):
         raise damaged(name, f"its samples begin at byte {start}")
-    extent = measure(
-        content, Chunk(b"data", start, size), layout=None, outer_end=None, block=block,
-        rate_bytes=rate * block, name=name,
-    )  # fmt: skip
+    data = Chunk(b"data", start, size)
+    extent = Samples(content, data, None, None, block, rate * block, name).measure()
     frames = extent.size // block
     header = content[:4] + struct.pack(order + "5I", 24, frames * block, coding, rate, channels)
     samples = content[start : start + frames * block]
@@ -176,10 +171,8 @@ def _caf_bytes(source: Source) -> Trued:
     rate, coding, _, packet_bytes, packet_frames, _, _ = struct.unpack(">d4s5I", fields)
     plain = packet_frames == 1 and packet_bytes > 0
     samples = Chunk(b"data", data.start + 4, max(0, data.size - 4))  # after the edit count
-    extent = measure(
-        content, samples, layout=CAF, outer_end=None, block=packet_bytes or 1,
-        rate_bytes=rate * packet_bytes if plain else 8000, name=name,
-    )  # fmt: skip
+    rate_bytes = rate * packet_bytes if plain else 8000
+    extent = Samples(content, samples, CAF, None, packet_bytes or 1, rate_bytes, name).measure()
     if not plain:
         packets = find_chunks(content, CAF, b"data", (b"pakt",), name)[b"pakt"]
         frames = CAF.number(content, packets.start + 8)
@@ -210,9 +203,13 @@ def _nist_bytes(source: Source) -> Trued:
         raise unknown(name, f"SPHERE coding {coding}")
     if count is None or width * channels < 1:
         raise damaged(name, "its SPHERE header lacks the number of samples")
-    missing = count * width * channels - (len(content) - start)
-    if missing > 0:
-        raise truncated(name, f"{missing} bytes of samples are missing")
+    size = count * width * channels
+    room = len(content) - start
+    if size > room:
+        raise truncated(name, f"{room} of {size} bytes of samples are there")
+    refuse_another(content, start + size, name)
+    if room - size >= rate * width * channels * 0.02:
+        raise damaged(name, f"{room - size} bytes follow the samples that its header declares")
     return Trued(content, rate, count, True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espnet_otreg.data.audio.conversions import CONVERSIONS, Conversions
-from espnet_otreg.data.audio.door import Policy, audio_seconds, read_declared
+from espnet_otreg.data.audio.decode import decode
+from espnet_otreg.data.audio.decoded import Decoded
+from espnet_otreg.data.audio.door import Policy, audio_seconds, read_declared, span
 from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
+from espnet_otreg.data.audio.samples import check_samples
 from espnet_otreg.data.audio.source import read_source
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.data.segments import SEGMENTS, channel_errors, scan_segments
 from espnet_otreg.errors import UserError
+
+
+@functools.lru_cache(maxsize=1)
+def _decoded(path: str, size: int, changed: int) -> Decoded:
+    """A recording of which parts are wanted, one after another; size and time tell a new file."""
+    decoded = decode(read_source(path))
+    check_samples(decoded.samples, path)
+    return decoded
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,12 @@ class Recording:
             UserError, OSError: as :func:`espnet_otreg.data.audio.read_mono`.
         """
         policy = Policy(rate, options.mix_channels, options.resample, seen)
-        return read_declared(read_source(self.path), policy, self.start, self.end)[0]
+        if self.start is None and self.end is None:
+            return read_declared(read_source(self.path), policy)[0]
+        status = os.stat(self.path)
+        whole = _decoded(self.path, status.st_size, status.st_mtime_ns)
+        samples = span(whole.samples, whole.rate, self.start, self.end, self.path)
+        return policy.convert(samples, whole.rate, self.path)
 
     def seconds(self) -> float:
         """How long it is.
@@ -70,6 +88,16 @@ class Recording:
         """
         end = audio_seconds(self.path) if self.end is None else self.end
         return end - (self.start or 0.0)
+
+    def bytes(self) -> int:
+        """Of the file, or what a part of one has at 16 kHz and 16 bits: a measure of the work.
+
+        Raises:
+            UserError, OSError: as :meth:`seconds`.
+        """
+        if self.start is None and self.end is None:
+            return os.stat(self.path).st_size
+        return round(self.seconds() * 32000)
 
     def described(self) -> tuple[str, float | None, float | None]:
         """What decides its samples, for fingerprints."""
@@ -87,6 +115,11 @@ def read_recordings(wav_scp: str | Path) -> dict[str, Recording]:
         UserError: if a table is malformed, or a segment is none, naming file and line.
     """
     files = read_table(wav_scp)
+    for key, value in files.items():
+        if value.endswith("|"):
+            raise UserError(
+                f"'{key}' is a command", str(wav_scp), "write the path of an audio file instead"
+            )
     path = Path(wav_scp).with_name(SEGMENTS)
     if not path.is_file():
         return {key: Recording(file) for key, file in files.items()}
