@@ -76,7 +76,7 @@ def fits(value: Any, expected: Any) -> bool:
     """Whether a value is of an annotated type.
 
     An int is a fine float, but a bool is no int; a text is no sequence of texts. Of a type that is
-    not known here (a ``TypeVar``, a string) every value is.
+    not known here (a ``TypeVar``, ``Any``, ``BinaryIO``) every value is.
 
     >>> fits(1, float), fits(True, int)
     (True, False)
@@ -111,7 +111,8 @@ def fits(value: Any, expected: Any) -> bool:
     if expected is int:
         return isinstance(value, numbers.Integral) and not isinstance(value, bool)
     kind = origin or expected
-    return not isinstance(kind, type) or isinstance(value, kind)
+    known = isinstance(kind, type) and kind.__module__ != "typing"  # not Any, BinaryIO, ...
+    return not known or isinstance(value, kind)
 
 
 def _hint(value: Any, expected: Any) -> str:

@@ -32,6 +32,10 @@ class PrecomputedConfig:
     input_size: int | None = None  # recorded by the first training, so that inference needs no data
     frame_seconds: float | None = None
 
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        return positive(**{name: value for name, value in vars(self).items() if value is not None})
+
 
 @dataclass(frozen=True)
 class WhisperConfig:

@@ -16,6 +16,7 @@ import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
+from espnet_otreg.arguments import checked
 from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
@@ -27,6 +28,7 @@ from espnet_otreg.slm.waveform import SAMPLE_RATE
 _MEND = "give the language"
 
 
+@checked
 def whisper_directory(model_dir: str | Path, encoder: str | None = None) -> Path:
     """The Whisper model whose encoder a spoken language model hears with.
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from espnet_otreg.arguments import checked
 from espnet_otreg.data.audio import speech_samples
 from espnet_otreg.data.audio.source import is_source
 from espnet_otreg.data.languages import AUTO
@@ -100,6 +101,7 @@ class SpeechLM:
         self._longest = longest_samples(model) if extractor is None else extractor.max_samples
 
     @classmethod
+    @checked
     def from_pretrained(
         cls,
         directory: str | Path,

@@ -184,7 +184,7 @@ def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
     if _section(values, "prompt_conf").get("chat") and _has_no_chat_template(values):
         errors.append("prompt_conf.chat: the LLM has no chat template; set it to false")
     classes = _section(values, "readout_conf").get("classes")
-    if classes is not None and not Path(classes).is_file():
+    if isinstance(classes, str) and not Path(classes).is_file():
         errors.append(f"readout_conf.classes: no such file: {classes}")
     if data:
         errors += _data_errors(given, values)

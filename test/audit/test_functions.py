@@ -18,9 +18,12 @@ import torch
 from hostile import PACKAGE, VALUES, is_on_purpose, is_sentence
 
 from espnet_otreg import ot
+from espnet_otreg.data.audio import speech_samples
 from espnet_otreg.data.format import format_data
+from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.data.validate import validate_data
 from espnet_otreg.scoring import normalize as normalizer
+from espnet_otreg.slm.language_id import whisper_directory
 from espnet_otreg.slm.speech_lm import SpeechLM
 
 ROOT = PACKAGE.parent
@@ -101,6 +104,9 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         {"coupling": PLAN, "source_mask": MASK, "target_mask": MASK[:, :2]},
     ),
     "spans": (ot.spans, {"alignment": torch.tensor([0, 0, 1])}),
+    "canonical_language": (canonical_language, {"name": "Italian"}),
+    "speech_samples": (speech_samples, {"audio": "{w}/audio/en_a.wav"}),
+    "whisper_directory": (whisper_directory, {"model_dir": "{w}/waveform"}),
     "format_data": (format_data, {"data_dir": "{w}/own", "output_dir": "formatted"}),
     "validate_data": (validate_data, {"directory": "{w}/own"}),
     "normalize": (normalizer.normalize, {"text": "Good morning!", "language": "en"}),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from espnet_otreg.arguments import checked
 from espnet_otreg.data.audio.conversions import CONVERSIONS, Conversions
 from espnet_otreg.data.audio.decode import decode, seconds_of
 from espnet_otreg.data.audio.samples import (
@@ -43,6 +44,10 @@ class Policy:
     mix_channels: bool = True
     resample: bool = True
     seen: Conversions = field(default_factory=lambda: CONVERSIONS)
+
+    def __post_init__(self) -> None:
+        if self.rate is not None and not _SMALLEST_RATE <= self.rate <= _LARGEST_RATE:
+            raise UserError(f"{self.rate} Hz is no rate of speech", "rate", "give it in hertz")
 
     def convert(self, samples: NDArray[Any], found: int, where: str) -> Samples:
         """(N, channels) floats at ``found`` hertz to (N,) at the wanted rate."""
@@ -102,6 +107,7 @@ def span(
     return samples[round(first * rate) : round(last * rate)]
 
 
+@checked
 def read_mono(
     source: AudioSource,
     rate: int | None,
@@ -148,6 +154,7 @@ def read_declared(
     return policy.convert(samples, decoded.rate, source.name), decoded.declared
 
 
+@checked
 def audio_seconds(source: AudioSource) -> float:
     """Length in seconds of what :func:`read_mono` gives, decoded only where that is necessary.
 
@@ -157,6 +164,7 @@ def audio_seconds(source: AudioSource) -> float:
     return seconds_of(read_source(source))
 
 
+@checked
 def speech_samples(
     audio: Any, rate: int = 16000, mix_channels: bool = True, resample: bool = True
 ) -> Samples:
