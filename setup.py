@@ -31,6 +31,7 @@ REQUIREMENTS = [
     "whisper-normalizer>=0.1.15,<0.2",
     "gguf>=0.19,<1",
     "PyYAML>=6,<7",
+    "humanfriendly>=10,<11",
     "tqdm>=4.64,<5",
     "typeguard>=4,<5",
     "setuptools>=77.0.3,<82",

@@ -11,14 +11,21 @@ from typing import NoReturn
 
 
 def shown(text: str) -> str:
-    """The text with every character that a terminal does not print as ``<U+...>``.
+    """The text with every character that a terminal does not print as ``<U+...>``; bytes of a file
+    name that are no UTF-8 as ``\\xff``.
 
     >>> shown("a\\u00a0b"), shown("a\\u202eb"), shown("プレス")
     ('a<U+00A0>b', 'a<U+202E>b', 'プレス')
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
+    return "".join(c if c.isprintable() else _code(c) for c in text)
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    # Python keeps such a byte as a lone surrogate (PEP 383).
+    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"<U+{number:04X}>"
 
 
 class UserError(Exception):
@@ -104,11 +111,11 @@ def sentence_for(error: Exception) -> str:
         reason = (error.strerror or "system error").lower()
         mend = _SYSTEM_MENDS.get(error.errno, "")
         return str(UserError(reason, str(error.filename or ""), mend))
-    text = str(error).strip()
-    if "in DataLoader worker process" in text:
+    raised = getattr(error, "what", str(error))
+    if "in DataLoader worker process" in raised:
         # PyTorch hands on what a worker raises as the text of its traceback; the last line is ours.
-        text = re.sub(r"^[\w.]+: ", "", text.splitlines()[-1])
-    return text.replace("\n", " ")
+        return re.sub(r"^[\w.]+: ", "", raised.strip().splitlines()[-1])
+    return shown(str(error).strip().replace("\n", " "))
 
 
 def run_main(main: Callable[[], None]) -> NoReturn:

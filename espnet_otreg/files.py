@@ -52,6 +52,21 @@ def flush_directory(directory: str | Path) -> None:
         os.close(number)
 
 
+def named(path: str | Path) -> Path:
+    """The path, if it names what can be made: not ``""``, ``/`` or ``..``.
+
+    Raises:
+        UserError: if it does not.
+
+    >>> named("exp/llm").name
+    'llm'
+    """
+    path = Path(path)
+    if path.name in ("", ".."):
+        raise UserError("this is no name of what could be made", f"'{path}'", "name it")
+    return path
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open ``path`` for writing so that it appears whole, at the end, or not at all.
@@ -71,9 +86,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     >>> Path(f"{directory}/a/text").read_text()
     'hello'
     """
-    path = Path(path)
-    if path.name in ("", ".."):
-        raise UserError("this is no name of a file", f"'{path}'", "name the file to write")
+    path = named(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The process id keeps two writers of one file apart; the rename decides who was last.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -11,7 +11,9 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from espnet_otreg.decoding.options import RANGES
 from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.ranges import BATCH_SIZE
 from espnet_otreg.slm.startup import without_compiler, without_garbage_collection
 from espnet_otreg.transcription.outputs import FORMATS, quiet_about_closed_pipe
 
@@ -31,12 +33,17 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--mode", help="ctc, llm, joint (default, where there is CTC), sample or llm_no_speech"
     )
-    parser.add_argument("--num_samples", type=int, default=8, help="of the LLM (mode sample)")
+    parser.add_argument(
+        "--num_samples", type=RANGES["num_samples"], default=8, help="of the LLM (mode sample)"
+    )
     formats = "; ".join(f"{kind}: {text}" for kind, text in FORMATS.items())
     parser.add_argument("--format", default="txt", choices=FORMATS, help=formats)
     parser.add_argument("--output", help="file, which appears when all is done; else the screen")
     parser.add_argument(
-        "--batch_size", type=int, default=1, help="recordings decoded together; more is faster"
+        "--batch_size",
+        type=BATCH_SIZE,
+        default=1,
+        help="recordings decoded together; more is faster",
     )
     parser.add_argument("--checkpoint", help="file name; else averaged, best or latest")
     parser.add_argument("--encoder", help="the encoder's directory or hub name, if it has moved")

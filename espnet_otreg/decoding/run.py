@@ -184,6 +184,7 @@ def decode_sets(
     with lock_directory(output / (f".job.{job}" if job else ".")):
         own = works if job is None else works[job - 1 :: num_jobs]
         todo = [work for work in own if work.unfinished()]
+        CONVERSIONS.clear()
         if todo:  # loading takes longer than finding out that all is done
             model = load_model(model_dir, checkpoint, device)
             recognizer = Recognizer(model, options, batch_size)

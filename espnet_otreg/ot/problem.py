@@ -83,9 +83,8 @@ def check_cost(cost: Any) -> None:
     Traceback (most recent call last):
     ValueError: cost: expected a real tensor of shape (B, S, T), found shape (2, 3), torch.float32
     """
-    if not isinstance(cost, Tensor) or cost.dim() != 3 or cost.is_complex():
-        is_tensor = isinstance(cost, Tensor)
-        found = f"shape {tuple(cost.shape)}, {cost.dtype}" if is_tensor else type(cost).__name__
+    if cost.dim() != 3 or cost.is_complex():
+        found = f"shape {tuple(cost.shape)}, {cost.dtype}"
         raise ValueError(f"cost: expected a real tensor of shape (B, S, T), found {found}")
 
 
@@ -99,8 +98,6 @@ def _masses(
     for kind, value in (("mask", mask), ("mass", mass)):
         if value is None:
             continue
-        if not isinstance(value, Tensor):
-            raise ValueError(f"{name}_{kind}: expected a tensor, found {type(value).__name__}")
         if tuple(value.shape) != shape:
             raise ValueError(f"{name}_{kind}: expected shape {shape}, found {tuple(value.shape)}")
     if mask.dtype != torch.bool:

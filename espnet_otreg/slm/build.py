@@ -16,6 +16,7 @@ from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
 from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
 from espnet_otreg.slm.config import ReadoutConfig, SLMConfig
+from espnet_otreg.slm.device import usable_device
 from espnet_otreg.slm.encoders import build_encoder, frame_seconds_of
 from espnet_otreg.slm.espnet_classes import espnet_class
 from espnet_otreg.slm.llm import LLM
@@ -147,7 +148,7 @@ def load_model(
     Raises:
         UserError: if there is no configuration or checkpoint, or they do not fit together.
     """
-    directory = Path(directory)
+    directory, device = Path(directory), usable_device(device)
     config = read_model_config(directory)
     path = checkpoint_file(directory, checkpoint)
     model = build_model(config)
@@ -157,10 +158,7 @@ def load_model(
     state = load_checkpoint(path)
     with naming_checkpoint(path):
         model.load_state_dict(state)
-    try:
-        return model.to(device).eval()
-    except (RuntimeError, AssertionError) as error:
-        raise UserError("this device cannot be used", device, "give --device cpu") from error
+    return model.to(device).eval()
 
 
 def check_prompt(prompt: Prompt, directory: Path) -> None:

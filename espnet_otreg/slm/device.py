@@ -20,12 +20,12 @@ def usable_device(name: str | torch.device) -> str:
     >>> usable_device("gpu")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    espnet_otreg.errors.UserError: gpu: this device cannot be used; give cpu...
+    espnet_otreg.errors.UserError: gpu: this device cannot be used; give --device cpu...
     """
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).tolist()
     except (RuntimeError, AssertionError, TypeError, ValueError, ImportError) as error:
-        mend = "give cpu" + (", cuda or cuda:1" if torch.cuda.is_available() else "")
+        mend = "give --device cpu" + (", cuda or cuda:1" if torch.cuda.is_available() else "")
         raise UserError("this device cannot be used", str(name), mend) from error
     return str(device)

@@ -21,6 +21,7 @@ from espnet_otreg.files import atomic_write, lock_directory, read_json, write_js
 from espnet_otreg.progress import Progress
 from espnet_otreg.slm.augment import augment, generator_for
 from espnet_otreg.slm.config import WAV2VEC2_TYPES
+from espnet_otreg.slm.device import usable_device
 from espnet_otreg.slm.feature_dir import (
     SAMPLE_RATE,
     FeatureOptions,
@@ -124,10 +125,7 @@ def load_encoder(model: str, trailing_silence: float, dtype: str, device: str) -
         from espnet_otreg.slm.whisper import WhisperEncoder as cls
     encoder = cls(model, trailing_silence).eval().requires_grad_(False)
     encoder.encoder.to(getattr(torch, dtype))
-    try:
-        return encoder.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError("this device cannot be used", device, "give --device cpu") from error
+    return encoder.to(usable_device(device))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +165,7 @@ def run_jobs(
     Raises:
         UserError: the first one of any job; finished jobs stay.
     """
+    CONVERSIONS.clear()
     progress = Progress("features", sum(map(len, jobs.values())), "utterances")
     # Threads, not processes: the encoder releases the interpreter, and is loaded once.
     with ThreadPoolExecutor(run.nj) as pool:

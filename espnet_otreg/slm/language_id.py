@@ -21,6 +21,7 @@ from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
 from espnet_otreg.models_offline.directory import model_directory
+from espnet_otreg.slm.device import usable_device
 from espnet_otreg.slm.model_dir import read_model_values, resolve_here
 from espnet_otreg.slm.speech_encoder import feature_record
 from espnet_otreg.slm.waveform import SAMPLE_RATE
@@ -92,10 +93,7 @@ class LanguageIdentifier:
         self._samples = config.max_source_positions * 2 * 160  # 30 s
         self._extractor = WhisperFeatureExtractor(feature_size=config.num_mel_bins)
         self._model.eval()
-        try:
-            self._model.to(device)
-        except (RuntimeError, AssertionError) as error:
-            raise UserError("this device cannot be used", device, "give --device cpu") from error
+        self._model.to(usable_device(device))
 
     @torch.inference_mode()
     def probabilities(self, waveform: Sequence[float] | np.ndarray) -> dict[str, float]:

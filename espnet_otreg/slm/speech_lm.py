@@ -23,7 +23,6 @@ from espnet_otreg.decoding.recognizer import Recognizer, SpeechBatch
 from espnet_otreg.decoding.results import find_joint_weights
 from espnet_otreg.errors import UserError, sentence_for
 from espnet_otreg.slm.build import load_model
-from espnet_otreg.slm.device import usable_device
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.model_dir import check_model_directory, read_model_values, resolve_here
 from espnet_otreg.slm.speech_encoder import FeatureExtractor, feature_record
@@ -125,7 +124,7 @@ class SpeechLM:
                 than in training, or the device cannot be used.
         """
         directory = check_model_directory(directory)
-        device = usable_device(device)
+        device = str(device)
         model = load_model(directory, checkpoint, device)
         extractor = None
         if model.config.encoder == "precomputed":

@@ -21,6 +21,7 @@ from espnet_otreg.files import lock_directory, read_json, write_json
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.progress import Progress
 from espnet_otreg.ranges import BATCH_SIZE, require_in_range
+from espnet_otreg.slm.device import usable_device
 from espnet_otreg.slm.pretrained import load_pretrained, reading
 from espnet_otreg.slm.waveform import SAMPLE_RATE, read_waveform
 
@@ -37,6 +38,7 @@ class ZeroShotWhisper:
 
     def __init__(self, directory: str | Path, device: str = "cpu") -> None:
         transformers_logging.set_verbosity_error()  # generate() warns about its own defaults
+        device = usable_device(device)
         # Any: transformers types its modules loosely.
         self.model: Any = load_pretrained(
             WhisperForConditionalGeneration, directory, "Whisper model", dtype=torch.float32
@@ -117,6 +119,7 @@ def decode_baseline(
     chunks = _chunks(Path(data), batch_size)
     directory = model_directory(model)
     digest = weights_sha256(directory)
+    CONVERSIONS.clear()
     whisper = ZeroShotWhisper(directory, device)
     known = whisper.languages()
     for language, _ in chunks:

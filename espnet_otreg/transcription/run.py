@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from espnet_otreg.data.audio import CONVERSIONS, speech_samples
 from espnet_otreg.errors import UserError, sentence_for
 from espnet_otreg.progress import Progress
+from espnet_otreg.ranges import BATCH_SIZE, require_in_range
 from espnet_otreg.slm.model_dir import check_model_directory
 from espnet_otreg.slm.trained_languages import (
     TrainedLanguages,
@@ -68,8 +69,8 @@ def transcribe(task: Task, load: Callable[[], SpeechLM]) -> None:
             if recordings could not be transcribed.
         OSError: if the output cannot be written.
     """
-    if task.batch_size < 1:
-        raise UserError(f"--batch_size must be at least 1, found {task.batch_size}")
+    require_in_range({"batch_size": task.batch_size}, {"batch_size": BATCH_SIZE})
+    CONVERSIONS.clear()
     check_model_directory(task.model_dir)
     trained = read_trained_languages(task.model_dir)
     languages = [_language(one, task, trained) for one in task.inputs]

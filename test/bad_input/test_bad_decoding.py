@@ -50,7 +50,7 @@ def decode(own: TinyTraining, fork_server: ForkServer) -> Decode:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--model_dir", "/no/model"), ("/no/model: no config.yaml here",)),
+        (("--model_dir", "/no/model"), ("/no/model: no such directory",)),
         (("--batch_size", "0"), ("batch_size",)),
         (("--checkpoint", "best.pth"), ("model/best.pth", "no such checkpoint")),
         (("--data_dir", "/no/data"), ("/no/data", "there is no feats.scp")),

@@ -71,6 +71,10 @@ class Conversions:
         """Print the sentences on standard error, and begin to count anew."""
         for sentence in self.sentences():
             print(sentence, file=sys.stderr, flush=True)
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin to count anew."""
         self._rates, self._channels, self._resampled, self._mixed = {}, {}, None, None
 
 

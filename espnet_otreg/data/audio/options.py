@@ -19,7 +19,7 @@ DEFAULT_AUDIO = AudioOptions()
 
 def _truth(text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"expected true or false, found '{text}'")
+        raise argparse.ArgumentTypeError(f"expected true or false, found {text!r}")
     return text.lower() == "true"
 
 

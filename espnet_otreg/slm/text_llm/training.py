@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import lock_directory
+from espnet_otreg.files import lock_directory, named
 from espnet_otreg.progress import Progress
 from espnet_otreg.slm.checkpoint import load_checkpoint
 from espnet_otreg.slm.text_llm.batches import BatchMaker
@@ -192,6 +192,7 @@ def train_text_llm(
         UserError: if there are no transcripts, a language is unknown, or what an interrupted
             training has left is damaged or has other sizes.
     """
+    directory = named(directory)
     check_languages((sentence.language for sentence in transcripts), settings)
     if (directory / "config.json").is_file():
         return
