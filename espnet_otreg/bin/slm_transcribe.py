@@ -34,14 +34,14 @@ def get_parser() -> argparse.ArgumentParser:
         "--mode", help="ctc, llm, joint (default, where there is CTC), sample or llm_no_speech"
     )
     parser.add_argument(
-        "--num_samples", type=RANGES["num_samples"], default=8, help="of the LLM (mode sample)"
+        "--num_samples", type=RANGES["num_samples"].read, default=8, help="of the LLM (mode sample)"
     )
     formats = "; ".join(f"{kind}: {text}" for kind, text in FORMATS.items())
     parser.add_argument("--format", default="txt", choices=FORMATS, help=formats)
     parser.add_argument("--output", help="file, which appears when all is done; else the screen")
     parser.add_argument(
         "--batch_size",
-        type=BATCH_SIZE,
+        type=BATCH_SIZE.read,
         default=1,
         help="recordings decoded together; more is faster",
     )

@@ -6,7 +6,6 @@ not copied into it are looked for in ``{here}/models`` first, then where they we
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ def check_model_directory(directory: str | Path) -> Path:
     Raises:
         UserError: if there is none, saying what is there instead.
     """
-    if not isinstance(directory, str | os.PathLike) or not str(directory):
+    if not str(directory):
         raise UserError(f"expected a model directory, found {directory!r}")
     path = Path(directory)
     mend = "give a training directory, or one that slm_pack made"

@@ -136,7 +136,10 @@ def test_nothing_is_loaded_for_recordings_that_cannot_be_read(
         (("a.wav",), "nobody says which language"),
         (("a.wav", "--language", "it", "--mode", "llm_shuffled"), "take slm_decode"),
         (("a.wav", "--language", "it", "--mode", "jiont"), "did you mean 'joint'"),
-        (("a.wav", "--language", "it", "--batch_size", 0), "--batch_size must be at least 1"),
+        (
+            ("a.wav", "--language", "it", "--batch_size", 0),
+            "batch_size: expected a whole number from 1",
+        ),
         (("a.wav", "--language", "it", "--output", "."), "a directory"),
         (("a.wav", "--language", "it", "--output", "a.wav"), "the output is one of the recordings"),
         (("q?.wav", "--language", "it"), "nothing matches"),

@@ -185,7 +185,7 @@ def test_what_is_no_model_is_said_in_a_sentence(
 
     refused(tmp_path / "no", "no such directory")
     refused(tmp_path, "no config.yaml here; give a training directory")
-    refused(None, "expected a model directory, found None")
+    refused(None, "directory: expected str . Path, found None")
     refused("", "expected a model directory")
     refused(model_dir / "model.pth", "a file, not the directory of a model")
     refused(model_dir.parent, f"did you mean {model_dir}")
