@@ -194,7 +194,8 @@ def test_what_is_no_model_is_said_in_a_sentence(
     (tmp_path / "asr/config.yaml").write_text("encoder: conformer\ndecoder: transformer\n")
     refused(tmp_path / "asr", "asr/config.yaml: ")
     refused(model_dir, "has an encoder of its own", encoder=str(whisper))
-    for device in ("cuda:99", "gpu", "mps", "meta", None, "cpu:x"):
+    refused(model_dir, "device: expected str . device, found None", device=None)
+    for device in ("cuda:99", "gpu", "mps", "meta", "cpu:x"):
         refused(model_dir, "this device cannot be used", device=device)
 
 
