@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import Any
 
-from espnet_otreg.errors import run_main
+from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.ranges import Range
+
+_SECONDS = Range(0, 1e9)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -16,7 +20,7 @@ def get_parser() -> argparse.ArgumentParser:
     begin = verbs.add_parser("begin", help="print the step's record if it has to run")
     begin.add_argument("directory", help="where the step's results go")
     begin.add_argument("--stage", required=True)
-    begin.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    begin.add_argument("--set", action="append", type=_setting, default=[], metavar="KEY=VALUE")
     begin.add_argument("--input", action="append", default=[])
     begin.add_argument("--upstream", action="append", default=[], metavar="DIR")
     begin.add_argument("--output", action="append", default=[])
@@ -24,7 +28,7 @@ def get_parser() -> argparse.ArgumentParser:
     begin.add_argument("--force", action="store_true")
     finish = verbs.add_parser("finish", help="read the record from stdin and write .done")
     finish.add_argument("directory")
-    finish.add_argument("--seconds", type=float, required=True)
+    finish.add_argument("--seconds", type=_SECONDS, required=True)
     compare = verbs.add_parser("compare", help="fail unless two YAML files agree")
     compare.add_argument("first")
     compare.add_argument("second")
@@ -33,6 +37,26 @@ def get_parser() -> argparse.ArgumentParser:
     domains.add_argument("--in_domain", nargs="*", required=True, metavar="DOMAIN")
     domains.add_argument("--data_dir", nargs="+", required=True, help="the test sets")
     return parser
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE, found {text!r}")
+    return key, value
+
+
+def _read_record() -> dict[str, Any]:
+    """What ``begin`` printed, from standard input."""
+    try:
+        record = json.load(sys.stdin)
+    except ValueError as error:
+        raise UserError(
+            f"no record ({error})", "standard input", "give what begin printed"
+        ) from None
+    if not isinstance(record, dict) or not isinstance(record.get("wanted"), list):
+        raise UserError("this is no record", "standard input", "give what begin printed")
+    return record
 
 
 def main() -> None:
@@ -49,13 +73,13 @@ def main() -> None:
     if args.verb == "domains":
         return check_domains(args.in_domain, args.data_dir)
     if args.verb == "finish":
-        finish(args.directory, json.load(sys.stdin), args.seconds)
+        finish(args.directory, _read_record(), args.seconds)
         return
     decision = begin(
         Step(
             stage=args.stage,
             directory=args.directory,
-            settings=dict(pair.split("=", 1) for pair in args.set),
+            settings=dict(args.set),
             command=words[end + 1 :],
             inputs=args.input,
             upstream=args.upstream,
