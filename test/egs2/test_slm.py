@@ -67,7 +67,9 @@ def test_every_stage_and_its_resume_after_kill_minus_nine(
         resumed = succeed(recipe, "--stage", stage, "--stop_stage", stage)
         assert started_steps(resumed.stderr) == [f"{exp}/{name}_s1: it was interrupted"]
         log = (recipe.directory / f"{exp}/{name}_s1/train.log").read_text()
-        assert "The training was resumed" in log
+        # A training whose driver alone was killed may have ended before it was asked for again.
+        ended = "finished: 4 epochs; nothing to do" in log and not group
+        assert ended or "The training was resumed" in log
         assert (recipe.directory / f"{exp}/{name}_s1/4epoch.pth").exists()
 
     succeed(recipe, "--stop_stage", "train_arms")
