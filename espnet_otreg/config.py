@@ -124,8 +124,8 @@ def _hint(value: Any, expected: Any) -> str:
 def type_name(expected: Any) -> str:
     """An annotated type as a reader of a message knows it.
 
-    >>> type_name(int | None), type_name(typing.Literal["a", "b"]), type_name(Sequence[str])
-    ('int | None', "one of 'a', 'b'", 'Sequence')
+    >>> type_name(int | None), type_name(typing.Literal["a", "b"]), type_name(tuple[str, ...])
+    ('int | None', "one of 'a', 'b'", 'list')
     """
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
     if origin in (types.UnionType, typing.Union):
@@ -134,7 +134,7 @@ def type_name(expected: Any) -> str:
         return ("one of " if len(arguments) > 1 else "") + ", ".join(map(repr, arguments))
     if expected is type(None):
         return "None"
-    kind = origin or expected
+    kind = list if origin is tuple else origin or expected  # YAML has lists only
     return kind.__name__ if isinstance(kind, type) else str(expected)
 
 

@@ -133,6 +133,11 @@ def test_the_command_line_is_checked_like_the_file(words: tuple[str, ...], says:
         ("prompt_conf: {templates: {~: '{speech}'}}", "the key ~ as nothing"),
         ("prompt_conf: {templates: {2024-01-01: '{speech}'}}", "as a date"),
         ("1: a", "YAML reads the key 1 as a number"),
+        ("max_epoch: 010", ':1: YAML reads 010 as 8; write 8, or "010" in quotes if it is a text'),
+        ("seed: 1\nmax_epoch: 12:30", ":2: YAML reads 12:30 as 750; write 750"),
+        ("optim_conf: {lr: -1:30.5}", ":1: YAML reads -1:30.5 as -90.5"),
+        ("llm_conf: {lora_rank: '08'}", "expected int, found '08'; '08' is text for YAML, write 8"),
+        ("llm_conf: {lora_targets: q_proj}", "lora_targets: expected list, found 'q_proj'"),
         ("? [a]\n: b", "a key that is a list or a mapping; write a name"),
     ],
 )  # fmt: skip
