@@ -24,14 +24,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     "did you mean 'otreg'?"
     >>> did_you_mean("xyz", ["otreg", "ctc"])
     'known: ctc, otreg'
-    >>> did_you_mean("TEST", ["test", "ood"])
-    "did you mean 'test'?"
+    >>> did_you_mean("Q_proj", ["q_proj", "v_proj"])
+    "did you mean 'q_proj'?"
     """
     names = sorted(known)
     folded = {known_name.casefold(): known_name for known_name in names}
-    near = difflib.get_close_matches(name, names, n=1) or [
-        folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=1)
-    ]
+    near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=1)]
     return f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(names)
 
 
