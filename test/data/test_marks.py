@@ -45,6 +45,14 @@ KNOWN = {
     "he (so to say) went": "dropped: note",
     "friend(s)": "dropped: note",
     "a) first": "a first",
+    ">> so it is": "so it is",
+    "Note: it is so": "note it is so",
+    "ALL CAPITALS: SO": "all capitals so",
+    "go to www.google.com": "dropped: symbol",
+    "Www.example.de is it": "dropped: symbol",
+    "see https://x now": "dropped: symbol",
+    "bbc.co.uk has it": "dropped: symbol",
+    "The end.Next, U.S.A. e.g. now.": "the end next u s a e g now",
 }
 
 
@@ -72,6 +80,19 @@ def test_unknown_marks_are_named_and_no_words(mark: str) -> None:
 def test_other_text_has_no_mark(text: str) -> None:
     marked = take_marks(text)
     assert (marked.text, marked.done, marked.unknown, marked.drop) == (text, (), (), None)
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["SPEAKER 1:", "Speaker A:", "speaker_00:", "JOHN:", "MR. SMITH:", "Interviewer:", "Q:", "S1:",
+     "ИВАН:"],
+)  # fmt: skip
+def test_who_speaks_is_asked_about(label: str, tmp_path: Path) -> None:
+    marked = take_marks(f" >> {label} go on")
+    assert (marked.text, marked.unknown) == ("go on", (label,))
+    (tmp_path / "marks").write_text(f"{label} remove\n")  # the line that the error proposes
+    marked = take_marks(f"{label} go on", read_mark_rules(tmp_path / "marks"))
+    assert (marked.text, marked.unknown, marked.done) == ("go on", (), (f"{label} removed",))
 
 
 def test_what_the_user_says_comes_first() -> None:
