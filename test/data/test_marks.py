@@ -155,6 +155,14 @@ def test_stage_2_counts_known_marks_and_asks_about_others(
     assert validate_data(directory, rules=read_mark_rules(tmp_path / "marks")) == []
 
 
+def test_a_transcript_of_signs_alone_is_dropped_and_not_called_empty(
+    make_data_dir: MakeDir, tmp_path: Path
+) -> None:
+    directory = make_data_dir(text="a ♪ ♪\nb go on\n")
+    assert validate_data(directory) == []
+    assert format_data(directory, tmp_path / "dump").dropped == {"symbol": ["a"]}
+
+
 def test_a_prepared_directory_has_no_marks(make_data_dir: MakeDir) -> None:
     directory = make_data_dir(text="a go [noise]\nb ok\n", **{"text.raw": "a Go.\nb Ok.\n"})
     (error,) = validate_data(directory)
