@@ -16,10 +16,16 @@ def text_hint(value: Any) -> str:
     '; YAML reads no, off and false as False, write the text in quotes'
     >>> text_hint(["a", 3])
     '; YAML reads 3 as a number, write the text in quotes'
+    >>> text_hint({"it": {"speech": None}})  # it: {speech}
+    '; YAML reads {speech} as a mapping, write the text in quotes'
     >>> text_hint("no")
     ''
     """
     if isinstance(value, Mapping):
+        for inner in value.values():
+            if isinstance(inner, Mapping) and list(inner.values()) == [None]:
+                braces = f"{{{next(iter(inner))}}}"
+                return f"; YAML reads {braces} as a mapping, write the text in quotes"
         return next(filter(None, map(text_hint, value.values())), "")
     if isinstance(value, (list, tuple)):
         return next(filter(None, map(text_hint, value)), "")

@@ -21,7 +21,7 @@ _OTHER_BASE = re.compile(r"[-+]?(?:0[0-9_]+|[0-9][0-9_]*(?::[0-9]+)+(?:\.[0-9_]*
 
 
 class YamlMistake(Exception):
-    """A key that is no name, or given twice, or a number that is not the one that is written.
+    """A key that is no name or given twice, a number read in another way, a value inside itself.
 
     Args:
         what: the mistake.
@@ -47,6 +47,20 @@ class NameLoader(yaml.SafeLoader):
     >>> yaml.load("a: &c {x: 1}\\nb: {<<: *c, x: 2}", NameLoader)
     {'a': {'x': 1}, 'b': {'x': 2}}
     """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """A part as PyYAML makes it, if it does not stand for what it is a part of.
+
+        Raises:
+            YamlMistake: see the class.
+        """
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            node = self.anchors.get(event.anchor)
+            if node is not None and node.end_mark is None:
+                line = event.start_mark.line + 1
+                raise YamlMistake(f"*{event.anchor} is inside of itself", line, "write it out")
+        return super().compose_node(parent, index)
 
     def compose_scalar_node(self, anchor: Any) -> Any:
         """A value as PyYAML makes it, if it is no number in base eight or sixty.
