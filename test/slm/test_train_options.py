@@ -139,7 +139,7 @@ def test_the_command_line_is_checked_like_the_file(words: tuple[str, ...], says:
         ("optim_conf: {lr: -1:30.5}", ":1: YAML reads -1:30.5 as -90.5"),
         ("llm_conf: {lora_rank: '08'}", "expected int, found '08'; '08' is text for YAML, write 8"),
         ("llm_conf: &a {model: x, lora_targets: [*a]}", ":1: *a is inside of itself; write it out"),
-        ("prompt_conf:\n  templates:\n    default: {speech}", "YAML reads {speech} as a mapping, wr"),
+        ("prompt_conf:\n  templates:\n    default: {speech}", "YAML reads {speech} as a mapping"),
         ("llm_conf: {lora_targets: q_proj}", "lora_targets: expected list, found 'q_proj'"),
         ("? [a]\n: b", "a key that is a list or a mapping; write a name"),
     ],
