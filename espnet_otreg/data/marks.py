@@ -101,7 +101,12 @@ class _Reader:
     def read_speaker(self, text: str) -> str:
         """The text without what says at its beginning who speaks."""
         if change := _CHANGE.match(text):
-            text = self._did(f"{change.group().strip()} removed", text[change.end() :])
+            sign, text = change.group().strip(), text[change.end() :]
+            ruled = self._by_rule(sign)
+            if ruled:
+                return f"{ruled} {text}"
+            if ruled is None:
+                self.done.append(f"{sign} removed")
         label = SPEAKER_LABEL.match(text)
         if label is None or not (label["role"] or any(map(str.islower, text))):
             return text

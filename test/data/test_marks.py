@@ -93,6 +93,9 @@ def test_who_speaks_is_asked_about(label: str, tmp_path: Path) -> None:
     (tmp_path / "marks").write_text(f"{label} remove\n")  # the line that the error proposes
     marked = take_marks(f"{label} go on", read_mark_rules(tmp_path / "marks"))
     assert (marked.text, marked.unknown, marked.done) == ("go on", (), (f"{label} removed",))
+    assert take_marks(f">> {label} go on", [MarkRule(">>", "drop")]).drop == "mark"
+    speakers = [MarkRule("speaker*:", "remove")]
+    assert take_marks("SPEAKER 12: go Speaker 1", speakers).text == "go Speaker 1"
 
 
 def test_what_the_user_says_comes_first() -> None:
