@@ -24,14 +24,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     "did you mean 'otreg'?"
     >>> did_you_mean("xyz", ["otreg", "ctc"])
     'known: ctc, otreg'
-    >>> did_you_mean("TEST", ["test", "ood"])
-    "did you mean 'test'?"
+    >>> did_you_mean("Q_proj", ["q_proj", "v_proj"])
+    "did you mean 'q_proj'?"
     """
     names = sorted(known)
     folded = {known_name.casefold(): known_name for known_name in names}
-    near = difflib.get_close_matches(name, names, n=1) or [
-        folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=1)
-    ]
+    near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=1)]
     return f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(names)
 
 
@@ -124,8 +122,8 @@ def _hint(value: Any, expected: Any) -> str:
 def type_name(expected: Any) -> str:
     """An annotated type as a reader of a message knows it.
 
-    >>> type_name(int | None), type_name(typing.Literal["a", "b"]), type_name(Sequence[str])
-    ('int | None', "one of 'a', 'b'", 'Sequence')
+    >>> type_name(int | None), type_name(typing.Literal["a", "b"]), type_name(tuple[str, ...])
+    ('int | None', "one of 'a', 'b'", 'list')
     """
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
     if origin in (types.UnionType, typing.Union):
@@ -134,7 +132,7 @@ def type_name(expected: Any) -> str:
         return ("one of " if len(arguments) > 1 else "") + ", ".join(map(repr, arguments))
     if expected is type(None):
         return "None"
-    kind = origin or expected
+    kind = list if origin is tuple else origin or expected  # YAML has lists only
     return kind.__name__ if isinstance(kind, type) else str(expected)
 
 

@@ -15,6 +15,11 @@ ACTIONS = ("remove", "keep", "drop", "word")
 # All but those that are quotation marks somewhere: 「」 『』 〈〉 《》.
 _PAIRS = "[]{}<>()【】〔〕〖〗〘〙〚〛⟦⟧⟨⟩⟪⟫⟬⟭⁅⁆❬❭❰❱❲❳❴❵⦃⦄⦋⦌⦗⦘"
 BRACKETS = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True))
+# "SPEAKER_00:", "Interviewer:", and in capitals any name; "Note: ..." is read aloud.
+SPEAKER_LABEL = re.compile(
+    r"(?:(?P<role>(?i:speaker|spkr?|interviewe[re]|moderator|narrator|caller|operator|agent)"
+    r"[ _-]?\w{0,3})|[A-ZА-ЯЁ](?:[A-ZА-ЯЁ .'-]*[A-ZА-ЯЁ])?[0-9]{0,2}):(?=\s)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +67,8 @@ def closing_bracket(text: str, start: int) -> int:
 
 def _split_rule(line: str) -> tuple[str, str]:
     """The mark that a line begins with, blanks inside of its brackets included, and the rest."""
+    if label := SPEAKER_LABEL.match(line):
+        return label.group(), line[label.end() :].strip()
     end = closing_bracket(line, 0) if line[0] in BRACKETS else -1
     behind = re.search(r"\s", line[end + 1 :])
     cut = end + 1 + behind.start() if behind else len(line)

@@ -6,6 +6,8 @@ it is certain that it was spoken:
 - known ones (:mod:`espnet_otreg.data.known_marks`) are taken out and counted; ``<COMMA>`` becomes
   its punctuation, ``[laughter-yes]`` the word that was laughed, and of a partial word (``wor-``,
   ``wo[rd]-``) the spoken part stays;
+- who speaks, as ``SPEAKER 1:`` or ``JOHN:`` before the words, is asked about; ``>>``, which says in
+  captions that another speaks, goes;
 - a remark in round brackets, which may or may not have been read, drops the utterance;
 - of every other one, the user says in a file what it is
   (:func:`espnet_otreg.data.mark_rules.read_mark_rules`). Until then it is an error.
@@ -18,7 +20,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from espnet_otreg.data.known_marks import PUNCTUATION, content_of, is_known, is_sound
-from espnet_otreg.data.mark_rules import BRACKETS, MarkRule, closing_bracket
+from espnet_otreg.data.mark_rules import BRACKETS, SPEAKER_LABEL, MarkRule, closing_bracket
 from espnet_otreg.data.symbols import fold_forms
 
 _LAUGHED = re.compile(r"\[(?:laughter|laughing)-(?P<word>[^\[\]]+)\]", re.IGNORECASE)
@@ -29,6 +31,7 @@ _SIGNED = re.compile(
     r"(?P<sign>\+{1,2}|\*{1,2}|[#%!/~=]|_{1,2}|&[-+]?)(?P<word>[^\W\d_][\w'-]*)(?P<behind>[+*/~=_]*)"
 )
 _EVENT = re.compile(r"&=\S+")  # of CHAT: &=laughs
+_CHANGE = re.compile(r">{2,}\s*")  # of speakers, in captions
 _UNTRANSCRIBED = ("xxx", "yyy")  # of CHAT
 # ,COMMA and .PERIOD of WSJ, which were read aloud in one part of that corpus only.
 _NAMED_PUNCTUATION = re.compile(
@@ -94,6 +97,23 @@ class _Reader:
             else re.sub(r"\S+", lambda match: self._word(match.group()), piece)
             for piece, is_group in _pieces(text)
         )
+
+    def read_speaker(self, text: str) -> str:
+        """The text without what says at its beginning who speaks."""
+        if change := _CHANGE.match(text):
+            sign, text = change.group().strip(), text[change.end() :]
+            ruled = self._by_rule(sign)
+            if ruled:
+                return f"{ruled} {text}"
+            if ruled is None:
+                self.done.append(f"{sign} removed")
+        label = SPEAKER_LABEL.match(text)
+        if label is None or not (label["role"] or any(map(str.islower, text))):
+            return text
+        ruled = self._by_rule(label.group())
+        if ruled is None:
+            self.unknown.append(label.group())
+        return f"{ruled or ''} {text[label.end() :]}"
 
     def _did(self, what: str, instead: str = "") -> str:
         self.done.append(what)
@@ -183,8 +203,9 @@ def take_marks(text: str, rules: Sequence[MarkRule] = ()) -> Marked:
     ('[door] removed',)
     """
     folded = fold_forms(text)
-    if not rules and _PLAIN.fullmatch(folded) and not _has_untranscribed(folded):
+    is_plain = _PLAIN.fullmatch(folded) and not SPEAKER_LABEL.match(folded.lstrip())
+    if not rules and is_plain and not _has_untranscribed(folded):
         return Marked(" ".join(folded.split()), (), (), None)
     reader = _Reader(rules)
-    read = reader.read(folded)
+    read = reader.read(reader.read_speaker(folded.lstrip()))
     return Marked(" ".join(read.split()), tuple(reader.done), tuple(reader.unknown), reader.drop)

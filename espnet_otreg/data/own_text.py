@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from espnet_otreg.data.mark_rules import MarkRule
 from espnet_otreg.data.marks import take_marks
 from espnet_otreg.data.transcripts import Dropped, drop, spoken_words
 
+# "dot", "slash" and so on are spoken in them. The known corpora, whose splits are recorded, have
+# four, which stay.
+_ADDRESS = re.compile(r"\w://|\b(?i:www)\.\w|\w\.(?:com|org|net|edu|gov|co\.uk)\b")
 RAW_TEXT = "text.raw"  # its presence says that text is prepared already
 
 
@@ -52,6 +56,8 @@ def read_own_text(
         try:
             if marked.drop is not None:
                 drop(marked.drop)
+            if _ADDRESS.search(marked.text):
+                drop("symbol")
             own.words[key] = spoken_words(marked.text, languages[key])
         except Dropped as dropped:
             own.dropped.setdefault(dropped.reason, []).append(key)

@@ -120,8 +120,18 @@ correct the times"]
     return errors
 
 
+def _channels(path: str) -> int:
+    """How many channels a file has, as far as its header says so."""
+    import soundfile
+
+    try:
+        return int(soundfile.info(path).channels)
+    except (soundfile.LibsndfileError, OSError):
+        return 1  # whoever reads it says what is wrong with it
+
+
 def channel_errors(directory: str | Path) -> list[str]:
-    """One sentence if a recording is the second channel of a file, which nobody takes out here.
+    """One sentence if a recording is one channel of several, which nobody takes out here.
 
     Raises:
         OSError: if the table cannot be read.
@@ -130,13 +140,14 @@ def channel_errors(directory: str | Path) -> list[str]:
     if not path.is_file():
         return []
     rows, errors = scan_table(path)
+    files = {row.key: row.value for row in scan_table(path.with_name("wav.scp"))[0]}
     for row in rows:
         words = row.value.split()
         if len(words) != 2:
             errors.append(
                 f"{path}:{row.line}: expected recording, file and channel; correct the line"
             )
-        elif words[1] not in _FIRST_CHANNELS:
+        elif words[1] not in _FIRST_CHANNELS or _channels(files.get(row.key, "")) > 1:
             errors.append(
                 f"{path}:{row.line}: '{row.key}' is channel {words[1]} of a file, and channels are "
                 "not taken apart here; write each to a mono file and remove this table"

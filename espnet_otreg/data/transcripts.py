@@ -20,7 +20,7 @@ DROP_REASONS = {
     "note": "a remark in brackets that may or may not be read aloud",
     "mark": "a mark of which --marks says that it drops its utterance",
     "number": "a number whose reading is not certain (year, extension, decimal, 3D)",
-    "symbol": "a symbol that is spoken in an unknown way (* # @ & % + = $ № ° and the like)",
+    "symbol": "a symbol (* # @ & % + = $ № ° and the like) or address spoken in an unknown way",
     "mixed_script": "a word that mixes Latin and Cyrillic letters",
     "bad_character": "a broken character (? or U+FFFD inside a word)",
     "one_word": "fewer than two words",

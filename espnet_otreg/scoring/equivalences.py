@@ -20,14 +20,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from espnet_otreg.config import did_you_mean
 from espnet_otreg.data.languages import canonical_language
+from espnet_otreg.data.mark_rules import BRACKETS
+from espnet_otreg.data.symbols import uncertain_reading
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.scoring.mixed import join_mixed, split_mixed
 from espnet_otreg.scoring.normalize import normalize
@@ -35,7 +38,9 @@ from espnet_otreg.scoring.normalize import normalize
 ALL = "all"
 _KEYS = ("equivalent", "ignore")
 _EXAMPLE = "for instance [going to, gonna]"
-_MARK = re.compile(r"\[[^\[\]]+\]|<[^<>]+>|\([^()]+\)|\{[^{}]+\}")
+_PAIRS = {**BRACKETS, **dict(zip("［（｛＜", "］）｝＞", strict=True))}
+_BRACKETS = {*_PAIRS, *_PAIRS.values()}
+_MARK = re.compile("|".join(f"\\{o}[^\\{o}\\{c}]+\\{c}" for o, c in _PAIRS.items()))
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,20 @@ class Equivalences:
         return rules
 
 
+def _lost(written: str, units: Sequence[str]) -> str:
+    """The first bracket or sign with a name that normalising takes out of an entry, or nothing.
+
+    >>> _lost("C++", ["c"]), _lost("[noise", ["noise"]), _lost("o'k.", ["o'k"])
+    ('+', '[', '')
+    """
+    kept = "".join(units)
+    for character in written:
+        is_sign = unicodedata.category(character)[0] in "SP" and uncertain_reading(character)
+        if (is_sign or character in _BRACKETS) and character not in kept:
+            return character
+    return ""
+
+
 def compile_rules(
     entries: Mapping[str, list[Entry]], language: str, scheme: str, errors: list[str]
 ) -> Rules:
@@ -144,6 +163,11 @@ def compile_rules(
         elif not key:
             errors.append(
                 f"{where} has no word once normalised; write a word, or a mark in brackets"
+            )
+        elif not is_mark and (lost := _lost(entry.written, key)):
+            errors.append(
+                f"{where} would be read as '{' '.join(key)}', because {lost} is taken out of every "
+                "text before; " + ("write the whole mark" if lost in _BRACKETS else "remove it")
             )
         elif key in lines:
             same = f"the same as on line {lines[key]} once normalised"

@@ -4,23 +4,26 @@ What v1 (:mod:`espnet_otreg.scoring.otreg_basic_v1`) says of punctuation, case, 
 and digits holds here too. In addition, two ways to write the same word are one where they differ
 
 * **in shape**: ligatures (ﬁ, ĳ, ǆ, և, ﻻ), presentation forms (Arabic, Hebrew, Armenian), long s,
-  Roman numeral, squared, circled, raised and mathematical characters become what they are made
-  of (their compatibility decomposition); ½ is 1/2. Digits of every script become 0 to 9. A raised
-  digit after a digit is a word of its own, as in 10^2. *Not* folded: Thai and Lao sara am
-  (one character to a reader; the two-part form becomes one instead), Korean letters (alone they
-  are letters, ㄱ, and never grow together), modifier letters such as ʷ (some alphabets need them);
+  Roman numeral, squared, circled, bracketed (㈱), raised and mathematical characters become what
+  they are made of (their compatibility decomposition); ½ is 1/2. Digits of every script become 0
+  to 9. A raised digit after a digit is a word of its own, as in 10^2. *Not* folded: Thai and Lao
+  sara am (one character to a reader; the two-part form becomes one instead), Korean letters (alone
+  they are letters, ㄱ, and never grow together), modifier letters such as ʷ (some alphabets need
+  them);
 * **in what no reader sees**: soft hyphen, joiners (Persian ZWNJ, so می‌خواهم is میخواهم; with a
   space it is two words), combining grapheme joiner, fillers, selectors. Joiners that make a
   letter make it first: Malayalam chillu, Bengali khanda ta;
 * **in points that print leaves out at will**, as it does the dots of Russian ё: Arabic vowel signs
   and tatweel, Hebrew points and cantillation, stress on Cyrillic vowels (ru, uk, be, bg). Where
-  points are letters (Yiddish, Kashmiri) they stay; so do Arabic hamza and the forms of alef,
+  points are letters (Yiddish, Kashmiri) they stay; so do Arabic hamza and its forms of alef,
   the nukta of Hindi and all accents of Latin letters, which are spelling;
 * **in marks that stand inside a word** and do not part it: Catalan l·l (also ŀl, and l.l in
   Catalan) is ll, Occitan n·h and s·h; Armenian ՛ ՜ ՞; Hebrew gershayim (צה״ל, צה"ל). Hebrew
   geresh is an apostrophe, as are ՚ ꞌ ′ and others; a hyphen and maqaf part words, as in v1;
 * **in which of two like characters a keyboard has**: Romanian ş ţ are ș ț; Persian, Urdu and
-  Kurdish have their own kaf and yeh; Azerbaijani ǝ is ə; Yiddish װ ױ ײ are two letters each;
+  Kurdish have their own kaf and yeh; Persian ۀ is ه with hamza; Arabic ٱ is ا; Azerbaijani ǝ is ə;
+  Vietnamese and South Slavic đ is not the ð or ɖ whose capital looks like its own; Thai and Lao
+  แ is one letter and not เ twice; Yiddish װ ױ ײ are two letters each;
 * **in the place in a word**: Greek ς is σ at a word's end, whatever case it was written in;
   Vietnamese òa, òe, ùy are oà, oè, uỳ; Japanese 々 ゝ ゞ ヽ ヾ repeat what stands before.
 
@@ -70,9 +73,14 @@ _ARMENIAN_MARKS = re.compile("[\u055b\u055c\u055e\u055f]")
 _GERSHAYIM = re.compile("(?<=[\u05d0-\u05ea])(?:[\"״“”„‟]|'')(?=[\u05d0-\u05ea])")
 
 _KURDISH_PERSIAN = {"ك": "ک", "ي": "ی", "ى": "ی"}
+_D_WITH_STROKE = {"ð": "đ", "ɖ": "đ"}
 _SAME_LETTER: dict[str, dict[str, str]] = {
     "ro": {"ş": "ș", "ţ": "ț"},
-    "fa": _KURDISH_PERSIAN,
+    "ar": {"ٱ": "ا"},
+    "fa": {**_KURDISH_PERSIAN, "\u06c0": "\u0647\u0654"},
+    "th": {"เเ": "แ"},
+    "lo": {"ເເ": "ແ"},
+    **dict.fromkeys(("vi", "hr", "sr", "bs"), _D_WITH_STROKE),
     "ckb": _KURDISH_PERSIAN,
     "ku": _KURDISH_PERSIAN,
     "ur": {"ك": "ک", "ي": "ی"},
@@ -102,7 +110,8 @@ def _folded(character: str) -> tuple[str, bool]:
         return _folded(chr(int(code, 16)))
     category = unicodedata.category(character)
     is_word = category[0] in "LMN" and category != "Lm"
-    if not (is_word or kind == "<square>" or _SYMBOLS_FOLDED.match(character)):
+    framed = kind in ("<square>", "<circle>") or (kind == "<compat>" and code.startswith("0028 "))
+    if not (is_word or framed or _SYMBOLS_FOLDED.match(character)):
         return character, False
     folded = unicodedata.normalize("NFKC", character)
     raised = kind in ("<super>", "<sub>", "<circle>", "<fraction>")

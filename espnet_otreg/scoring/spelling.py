@@ -10,6 +10,10 @@ _THOUSANDS_SEPARATORS = {
     "en": ",", "ja": ",", "th": ",", "fr": "\u00a0\u202f", "ru": "\u00a0\u202f",
     "es": ".", "it": ".", "de": ".", "pt": ".", "nl": ".", "tr": ".", "id": ".",
 }  # fmt: skip
+# Where a full stop behind a number makes an ordinal of it: "am 5. Mai".
+_ORDINAL_STOP_LANGUAGES = frozenset(
+    "az bs cs da de dsb et eu fi fo hr hsb hu is lb lv no nb nn pl sk sl sr tr".split()
+)
 
 
 def _number_pattern(separators: str) -> re.Pattern[str]:
@@ -32,14 +36,21 @@ def _is_measure(text: str, match: re.Match[str]) -> bool:
     return mark == "'" and not re.search(r"(?:^|[\s(])'", before)
 
 
+def _is_ordinal(text: str, match: re.Match[str], language: str) -> bool:
+    """Whether a number may be an ordinal, because a full stop and then a word come behind it."""
+    behind = re.match(r"\.\s*\w", text[match.end() :])
+    return language in _ORDINAL_STOP_LANGUAGES and behind is not None
+
+
 def spell_numbers(text: str, language: str) -> str:
     """Spell the numbers whose reading is not in doubt; leave every other digit where it is.
 
     In no doubt is a whole number of at most three digits, or with thousands separators in the
     manner of the language, that stands alone: "press 4", "12,500 calls". A year, a telephone
-    extension, a decimal, a time, a sign, a sum, 5" (inches), "3D" or a language without rules
-    keeps its digits, and data preparation drops and counts a transcript that still has one. Words
-    are cardinals in their dictionary form, so a Russian case or gender may be off.
+    extension, a decimal, a time, a sign, a sum, 5" (inches), "3D", a number with a full stop before
+    a word where that may be an ordinal (German "am 5. Mai") or a language without rules keeps its
+    digits, and data preparation drops and counts a transcript that still has one. Words are
+    cardinals in their dictionary form, so a Russian case or gender may be off.
 
     Args:
         text: a raw transcript, before :func:`espnet_otreg.scoring.normalize.normalize`.
@@ -56,7 +67,7 @@ def spell_numbers(text: str, language: str) -> str:
     separators = _THOUSANDS_SEPARATORS.get(language, "")
 
     def spell(match: re.Match[str]) -> str:
-        if _is_measure(text, match):
+        if _is_measure(text, match) or _is_ordinal(text, match, language):
             return match.group()
         number = int(re.sub("[^0-9]", "", match.group()))
         return str(num2words(number, lang=language)).replace(",", "")

@@ -176,7 +176,7 @@ def _conf_errors(kind: str, values: Mapping[str, Any]) -> list[str]:
             if must and key not in conf
         ]
     for key, value in conf.items():
-        for item in value if isinstance(value, (list, tuple)) else [value]:
+        for item in value if isinstance(value, (list, tuple)) and key != "lr" else [value]:
             errors += _conf_value_errors(f"{section}.{key}", item, key == "last_epoch")
     return errors
 

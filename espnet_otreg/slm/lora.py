@@ -51,14 +51,17 @@ def find_targets(model: Any, targets: tuple[str, ...]) -> dict[str, nn.Module]:
     Raises:
         UserError: for the first name that means no linear layer of the decoder.
     """
-    modules = dict(model.get_decoder().named_modules())
+    decoder = model.get_decoder()
+    modules = dict(decoder.named_modules())
+    # Whole names may also be those in the LLM, which begin with what it calls its decoder.
+    outer = next(name for name, module in model.named_modules() if module is decoder)
     linear = {name: module for name, module in modules.items() if _is_linear(module)}
     if targets == (ALL_LINEAR,):
         return linear
     known = {name.rsplit(".", 1)[-1] for name in linear}
     found: dict[str, nn.Module] = {}
     for target in targets:
-        matched = _named(modules, target)
+        matched = _named(modules, target.removeprefix(f"{outer}."))
         other = next((name for name in matched if name not in linear), None)
         if not matched:
             raise _not_found(model, target, known)
@@ -80,7 +83,9 @@ def _not_found(model: Any, target: str, known: set[str]) -> UserError:
     outside = next(iter(_named(dict(model.named_modules()), target)), None)
     if outside is None:
         return UserError(
-            f"no layer of the LLM is named {target}", _WHERE, did_you_mean(target, known)
+            f"no layer of the LLM is named {target}",
+            _WHERE,
+            did_you_mean(target, known | {ALL_LINEAR}),
         )
     return UserError(
         f"'{target}' means {outside}, which is outside of the layers that read text",
@@ -93,7 +98,7 @@ def add_lora(model: Any, config: LLMConfig) -> None:
     """Put LoRA into the layers that ``config.lora_targets`` names, in fp32 at least.
 
     Raises:
-        UserError: if a name means no linear layer.
+        UserError: if a name means no linear layer, or one that peft refuses.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -112,7 +117,11 @@ def add_lora(model: Any, config: LLMConfig) -> None:
         lora_dropout=config.lora_dropout,
         target_modules=list(layers),
     )
-    inject_adapter_in_model(lora, model.get_decoder())
+    try:
+        inject_adapter_in_model(lora, model.get_decoder())
+    except ValueError as error:  # layers that peft knows to be read past, as in Mamba
+        reason = " ".join(str(error).split())
+        raise UserError(f"peft refuses LoRA there ({reason})", _WHERE, "name others") from error
     # Training peft's matrices in a low precision would lose small updates.
     for name, parameter in model.named_parameters():
         if "lora_" in name:

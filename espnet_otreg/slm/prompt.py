@@ -182,6 +182,22 @@ def _in_chat(tokenizer: Any, template: str, where: str) -> str:
     raise UserError(f"the LLM's chat template {faults[0]}", where, "set prompt_conf.chat to false")
 
 
+def _end_of_turn(tokenizer: Any, ends: Sequence[int]) -> int:
+    """The token of ``ends`` that the chat template puts behind an answer; the first if none.
+
+    Lists of end tokens have no order: Gemma's begins with ``<eos>``, Llama 3's with
+    ``<|end_of_text|>``, and both end a turn with another.
+    """
+    answer = "press one"
+    turns = [{"role": "user", "content": answer}, {"role": "assistant", "content": answer}]
+    try:
+        text: str = tokenizer.apply_chat_template(turns, tokenize=False)
+    except Exception:  # a template for other content
+        return ends[0]
+    behind = encode_transcript(tokenizer, text.rpartition(answer)[2])
+    return next((identity for identity in behind if identity in ends), ends[0])
+
+
 def _with_bos(ids: list[int], bos: int | None, chat: bool) -> list[int]:
     """One BOS in front; a chat template that has placed its own is left as it is."""
     if bos is None or (chat and ids[:1] != [bos] and bos in ids):
@@ -220,7 +236,8 @@ def build_prompt(
     named = [_single_id(tokenizer, token, "prompt_conf.stop") for token in config.stop]
     eos = int(tokenizer.eos_token_id)
     if config.chat and own:
-        eos = own[0]  # an instruction-tuned LLM ends its turn with this one
+        # What an instruction-tuned LLM ends its turn with.
+        eos = _end_of_turn(tokenizer, (*own, eos))
     stop_ids = tuple(dict.fromkeys([eos, *own, *named]))
     return Prompt(before, after, eos, stop_ids, config.positions == "restart")
 

@@ -45,6 +45,14 @@ KNOWN = {
     "he (so to say) went": "dropped: note",
     "friend(s)": "dropped: note",
     "a) first": "a first",
+    ">> so it is": "so it is",
+    "Note: it is so": "note it is so",
+    "ALL CAPITALS: SO": "all capitals so",
+    "go to www.google.com": "dropped: symbol",
+    "Www.example.de is it": "dropped: symbol",
+    "see https://x now": "dropped: symbol",
+    "bbc.co.uk has it": "dropped: symbol",
+    "The end.Next, U.S.A. e.g. now.": "the end next u s a e g now",
 }
 
 
@@ -72,6 +80,22 @@ def test_unknown_marks_are_named_and_no_words(mark: str) -> None:
 def test_other_text_has_no_mark(text: str) -> None:
     marked = take_marks(text)
     assert (marked.text, marked.done, marked.unknown, marked.drop) == (text, (), (), None)
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["SPEAKER 1:", "Speaker A:", "speaker_00:", "JOHN:", "MR. SMITH:", "Interviewer:", "Q:", "S1:",
+     "ИВАН:"],
+)  # fmt: skip
+def test_who_speaks_is_asked_about(label: str, tmp_path: Path) -> None:
+    marked = take_marks(f" >> {label} go on")
+    assert (marked.text, marked.unknown) == ("go on", (label,))
+    (tmp_path / "marks").write_text(f"{label} remove\n")  # the line that the error proposes
+    marked = take_marks(f"{label} go on", read_mark_rules(tmp_path / "marks"))
+    assert (marked.text, marked.unknown, marked.done) == ("go on", (), (f"{label} removed",))
+    assert take_marks(f">> {label} go on", [MarkRule(">>", "drop")]).drop == "mark"
+    speakers = [MarkRule("speaker*:", "remove")]
+    assert take_marks("SPEAKER 12: go Speaker 1", speakers).text == "go Speaker 1"
 
 
 def test_what_the_user_says_comes_first() -> None:
@@ -132,6 +156,14 @@ def test_stage_2_counts_known_marks_and_asks_about_others(
     written = json.loads((tmp_path / "dump/format_report.json").read_text())
     assert written["marks"] == report.marks and written["dropped"] == report.dropped
     assert validate_data(directory, rules=read_mark_rules(tmp_path / "marks")) == []
+
+
+def test_a_transcript_of_signs_alone_is_dropped_and_not_called_empty(
+    make_data_dir: MakeDir, tmp_path: Path
+) -> None:
+    directory = make_data_dir(text="a ♪ ♪\nb go on\n")
+    assert validate_data(directory) == []
+    assert format_data(directory, tmp_path / "dump").dropped == {"symbol": ["a"]}
 
 
 def test_a_prepared_directory_has_no_marks(make_data_dir: MakeDir) -> None:

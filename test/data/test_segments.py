@@ -160,6 +160,17 @@ def test_a_second_channel_is_not_taken_for_the_first(make_call: MakeDir) -> None
         read_recordings(directory / "wav.scp")
 
 
+def test_the_first_channel_of_two_is_not_their_mean(make_call: MakeDir, tmp_path: Path) -> None:
+    both = np.stack([tone(3.0, 8000, 500), tone(3.0, 8000, 900)], axis=1)
+    soundfile.write(tmp_path / "both.wav", both, 8000)
+    scp = f"call {tmp_path}/both.wav\n"
+    directory = make_call(wav_scp=scp, **{"reco2file_and_channel": "call both A\n"})
+    (error,) = validate_data(directory)
+    assert "own/reco2file_and_channel:1: 'call' is channel A of a file" in error
+    with pytest.raises(UserError, match="is channel A"):
+        read_recordings(directory / "wav.scp")
+
+
 def test_a_directory_of_ours_has_no_segments(make_call: MakeDir, tmp_path: Path) -> None:
     format_data(make_call(), tmp_path / "dump")
     (tmp_path / "dump/segments").write_text("a a 0 1\n")

@@ -81,6 +81,12 @@ def test_nothing_is_applied_to_what_was_put_there(tmp_path: Path) -> None:
     assert apply("a b x")[1] == {}, "a spelling that stands for itself is not counted"
 
 
+def test_marks_in_brackets_of_every_shape(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("ja:\n  ignore: [【拍手】, （笑）, '⟨noise⟩', '＜笑＞']\n")
+    assert rules(path, "ja")("【拍手】拍手（笑）笑 ⟨noise⟩ noise＜笑＞。")[0] == "拍手 笑 noise"
+
+
 def test_words_that_no_entry_names_keep_their_form(own: Path) -> None:
     path = own.with_name("fr.yaml")
     path.write_text("fr: {ignore: [euh]}\n")
@@ -176,6 +182,10 @@ def test_all_faults_of_a_file_with_their_lines(tmp_path: Path) -> None:
         (b"en:\n  ignore: [\xff]\n", ":2: not UTF-8"),
         (b"en:\n  ignore: &a [*a]\n", "line 2: expected a word or phrase"),
         (b"en:\n\tignore: [a]\n", "not valid YAML"),
+        (b"en:\n  ignore: ['[noise']\n", "line 2: '[noise' would be read as 'noise', because ["),
+        (b"en:\n  ignore: ['[a] b']\n", "because [ is taken out of every text before; write the w"),
+        (b"en:\n  equivalent: [[c plus plus, C++]]\n", "'C++' would be read as 'c', because +"),
+        (b"en:\n  equivalent: [['50%', half]]\n", "line 2: '50%' would be read as '50', because %"),
     ],
 )
 def test_files_that_are_none(tmp_path: Path, content: bytes, says: str) -> None:

@@ -35,3 +35,19 @@ def test_certain_numbers_are_spelled(language: str, raw: str, spelled: str) -> N
 )
 def test_doubtful_numbers_keep_their_digits(language: str, raw: str) -> None:
     assert spell_numbers(raw, language) == raw
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "spelled"),
+    [
+        ("de", "Am 5. Mai um 7.", "Am 5. Mai um sieben."),
+        ("de", "Der 2. Weltkrieg: 3 Bände", "Der 2. Weltkrieg: drei Bände"),
+        ("tr", "3. kat", "3. kat"),
+        ("fi", "1. luokka", "1. luokka"),
+        ("no", "17. mai", "17. mai"),
+        ("cs", "2. patro", "2. patro"),
+        ("en", "1. Press 2. Wait", "one. Press two. Wait"),
+    ],
+)
+def test_a_full_stop_may_make_an_ordinal(language: str, text: str, spelled: str) -> None:
+    assert spell_numbers(text, language) == spelled

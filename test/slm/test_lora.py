@@ -13,6 +13,7 @@ from edited_model import edited_model
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.slm.config import LLMConfig, parse_slm_config
 from espnet_otreg.slm.llm import LLM
+from espnet_otreg.slm.lora import add_lora
 
 
 def with_lora(directory: Path, *targets: str, rank: int = 2) -> LLM:
@@ -43,6 +44,8 @@ def logits(llm: LLM) -> torch.Tensor:
         (("embed_tokens",), "'embed_tokens' means embed_tokens, which is a Embedding .* share"),
         (("lm_head",), "'lm_head' means lm_head, which is outside of the layers that read text"),
         (("q_proj", "input_layernorm"), "LlamaRMSNorm and no linear layer; known: down_proj"),
+        (("Q_proj",), "no layer of the LLM is named Q_proj; did you mean 'q_proj'?"),
+        (("all_linear",), "no layer of the LLM is named all_linear; did you mean 'all-linear'?"),
         (("mlp",), "'mlp' means layers.0.mlp, which is a LlamaMLP and no linear layer"),
     ],
 )
@@ -81,6 +84,18 @@ def test_all_linear_layers_and_whole_names(tiny_llm: Path) -> None:
     assert len(adapted) == 2 * 7 and not any("lm_head" in name for name in adapted)
     one = with_lora(tiny_llm, "layers.1.mlp.up_proj", "v_proj")
     assert len([n for n, _ in one.named_parameters() if "lora_A" in n]) == 3
+    whole = with_lora(tiny_llm, "model.layers.0.self_attn.q_proj")  # as the LLM itself names it
+    assert len([n for n, _ in whole.named_parameters() if "lora_A" in n]) == 1
+
+
+def test_layers_that_peft_refuses() -> None:
+    config = transformers.MambaConfig(
+        vocab_size=20, hidden_size=8, num_hidden_layers=1, state_size=2
+    )
+    mamba = transformers.MambaForCausalLM(config)
+    lora = LLMConfig("x", adapter="lora", lora_rank=2, lora_targets=("out_proj",))
+    with pytest.raises(UserError, match="lora_targets: peft refuses LoRA there .*out_proj"):
+        add_lora(mamba, lora)
 
 
 def test_lists_that_contradict_themselves() -> None:

@@ -77,6 +77,27 @@ def test_a_chat_template_with_the_date_is_the_same_on_every_day(tiny_llm: Path) 
     assert build_prompt(PromptConfig({"default": PROMPT}, chat=True), tokenizer, 2) == fixed
 
 
+@pytest.mark.parametrize(
+    ("ends", "template", "expected"),
+    [
+        ([2, 5], LOOP + "<ru>{{ m['content'] }}<es>\n" + END, 5),  # as Gemma and Llama 3 have it
+        ([5, 2], LOOP + "<ru>{{ m['content'] }}<es>\n" + END, 5),  # as Qwen has it
+        ([5], LOOP + "<ru>{{ m['content'] }}</s>" + END, 2),  # as Mistral has it
+        ([5, 2], LOOP + "<ru>{{ m['content'] }}" + END, 5),  # none
+        ([5, 2], "{% if messages[1] %}{{ raise_exception('one turn') }}{% endif %}"
+         + LOOP + USER + END, 5),
+    ],
+)  # fmt: skip
+def test_a_turn_ends_as_the_chat_template_ends_an_answer(
+    tiny_llm: Path, ends: list[int], template: str, expected: int
+) -> None:
+    tokenizer = load_tokenizer(str(tiny_llm))
+    tokenizer.chat_template = template
+    assert tokenizer.convert_tokens_to_ids("<es>") == 5
+    prompt = build_prompt(PromptConfig({"default": PROMPT}, chat=True), tokenizer, ends)
+    assert prompt.eos_id == expected and set(prompt.stop_ids) == {*ends, expected}
+
+
 def add_tokens(directory: Path, *tokens: AddedToken | str, **special: str) -> None:
     tokenizer = load_tokenizer(str(directory))
     tokenizer.add_tokens(list(tokens))
