@@ -129,6 +129,29 @@ def test_what_is_no_recording(audio: Any, says: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(write(SOUND, 16000, "WAV"))
+    with open(path) as text, open(tmp_path / "b.wav", "wb") as written:
+        for file, says in (
+            (text, "a.wav: the file is open as text; open it with mode 'rb'"),
+            (written, "b.wav: the file cannot be read .*; open it with mode 'rb'"),
+            (soundfile.SoundFile(path), "a.wav: reading gives ndarray, not bytes"),
+        ):
+            with pytest.raises(UserError, match=says):
+                speech_samples(file)
+    closed = io.BytesIO(path.read_bytes())
+    closed.close()
+    with pytest.raises(UserError, match="the given BytesIO: the file cannot be read .*closed"):
+        speech_samples(closed)
+    for name in ("", "a\0.wav"):
+        with pytest.raises(
+            UserError, match="this is the path of no file; check the path"
+        ) as caught:
+            speech_samples(name)
+        assert str(caught.value).isprintable()
+
+
 def test_what_datasets_give() -> None:
     wav = write(voice(0.5, 8000), 8000, "WAV")
     expected = speech_samples(wav)

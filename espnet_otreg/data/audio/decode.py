@@ -181,8 +181,8 @@ def _decode_other(source: Source) -> Decoded:
 def decode(source: Source) -> Decoded:
     """Decode a whole recording.
 
-    ``.g722`` and ``.als`` (raw unsigned 8-bit, 11,025 Hz) are known by their names, unless they begin as
-    another format does, everything else by its content.
+    ``.g722`` and ``.als`` (raw unsigned 8-bit, 11,025 Hz) are known by their names unless they
+    begin as another format does, everything else by its content.
 
     Raises:
         UserError: if it is no audio, or less can be decoded than it declares, or a frame, page or
