@@ -197,6 +197,45 @@ def test_what_the_tables_hold_is_part_of_the_configuration(stopped: Path, tmp_pa
         plan_start(options, {}, {**inputs, text: "other"})
 
 
+def test_the_same_files_by_other_names(
+    tiny_training: TinyTraining, stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = read_yaml(stopped / "config.yaml")
+    del options["inputs"]
+    root = tiny_training.root
+    (tmp_path / "link").symlink_to(root)
+    shutil.copytree(root, tmp_path / "copy", symlinks=True)
+    monkeypatch.chdir(root)
+
+    def renamed(value: Any, other: str) -> Any:
+        if isinstance(value, dict):
+            return {key: renamed(inner, other) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [renamed(inner, other) for inner in value]
+        return value.replace(f"{root}/", other) if isinstance(value, str) else value
+
+    kept = {key: options[key] for key in ("config", "output_dir")}
+    for other in ("", "./", f"../{root.name}/", f"{tmp_path}/link/",
+                  f"{tmp_path}/copy/"):  # fmt: skip
+        now = {**renamed(options, other), **kept}
+        assert now["train_shape_file"] != options["train_shape_file"]
+        inputs = content_of_inputs(now)
+        assert plan_start(now, {}, inputs) == Start(stopped, False, inputs)
+    with open(tmp_path / "copy/train/text", "a") as file:
+        file.write("more text\n")
+    with pytest.raises(
+        UserError, match=r"train_data_path_and_name_and_type.\d.0: .*/copy/train/te"
+    ):
+        plan_start(now, {}, content_of_inputs(now))
+
+
+def test_an_output_directory_that_is_a_file(stopped: Path, tmp_path: Path) -> None:
+    options = read_yaml(stopped / "config.yaml")
+    (tmp_path / "exp").touch()
+    with pytest.raises(UserError, match="exp: a file, and no directory; give another --output_dir"):
+        plan_start({**options, "output_dir": str(tmp_path / "exp")}, {}, {})
+
+
 def test_large_weights_are_known_by_parts(tmp_path: Path) -> None:
     options = {"llm_conf": {"model": str(tmp_path)}}
     weights = bytearray(3 << 20)
