@@ -223,10 +223,31 @@ def test_the_same_files_by_other_names(
         assert plan_start(now, {}, inputs) == Start(stopped, False, inputs)
     with open(tmp_path / "copy/train/text", "a") as file:
         file.write("more text\n")
-    with pytest.raises(
-        UserError, match=r"train_data_path_and_name_and_type.\d.0: .*/copy/train/te"
-    ):
+    with pytest.raises(UserError, match="name_and_type.*/copy/train/text"):
         plan_start(now, {}, content_of_inputs(now))
+
+
+def test_models_without_a_checkpoint_are_not_trained_over(
+    tiny_training: TinyTraining, stopped: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(stopped, tmp_path / "exp", symlinks=True)
+    for path in tmp_path.glob("exp/checkpoint*"):
+        path.unlink()
+
+    def kept() -> dict[str, bytes]:
+        (tmp_path / "exp/.lock").unlink(missing_ok=True)
+        return contents(tmp_path / "exp")
+
+    before = kept()
+    for name in ("interrupted.pth", "none"):
+        run = tiny_training.train(tmp_path / "exp", *README)
+        assert run.returncode == 1 and run.stderr.splitlines()[-1].endswith(
+            "models of epochs, but no checkpoint.pth; restore checkpoint.pth, or give --overwrite "
+            "true to train anew"
+        )
+        assert kept() == before
+        before.pop(str(tmp_path / "exp" / name), None)
+        (tmp_path / "exp" / name).unlink(missing_ok=True)
 
 
 def test_an_output_directory_that_is_a_file(stopped: Path, tmp_path: Path) -> None:
