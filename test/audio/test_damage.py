@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from odd_audio import odd_recordings
 from odd_common import Odd, voice, write
+from odd_encoders import encode
 
 from espnet_otreg.data.audio import audio_seconds, decode, read_mono
 from espnet_otreg.data.audio.decoded import Decoded
@@ -75,3 +76,14 @@ def test_a_name_that_says_raw_samples_where_there_is_a_header(
     expected, _ = soundfile.read(io.BytesIO(path.read_bytes()), dtype="float32")
     assert np.allclose(read_mono(path, 16000), expected, atol=1e-6)
     assert audio_seconds(path) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("tta", "tta"), ("flv", "aac"), ("wv", "wavpack")]
+)
+def test_two_of_a_rarer_format_in_one_file(container: str, codec: str) -> None:
+    content = encode(voice(0.5, 44100), 44100, container, codec)
+    whole = decode(Source(content, "a"))
+    assert whole.declared and len(whole.samples) >= 22050
+    with pytest.raises(UserError, match="a: "):
+        decode(Source(content * 2, "a"))

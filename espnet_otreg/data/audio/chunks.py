@@ -14,7 +14,8 @@ _PLACEHOLDER = 0x7F000000
 _FRAME_SECONDS = 0.02  # what is shorter than a frame of an encoder carries no speech
 _BEGINNINGS = re.compile(
     rb"(?:RIFF|RIFX|RF64|BW64).{4}WAVE|FORM.{4}AIF[FC]|\.snd\0\0\0[\x18-\xff]|"
-    rb"caff\0\x01..desc|NIST_1A\n|riff\x2e\x91\xcf\x11|fLaC\0\0\0\x22|OggS\0\x02",
+    rb"caff\0\x01..desc|NIST_1A\n|riff\x2e\x91\xcf\x11|fLaC\0\0\0\x22|OggS\0\x02|"
+    rb"TTA1[\x01-\x03]\0|FLV\x01[\x04\x05]\0\0\0\x09",
     re.DOTALL,
 )
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")

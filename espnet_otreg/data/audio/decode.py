@@ -9,7 +9,7 @@ import io
 import numpy as np
 
 from espnet_otreg.data.audio.boxes import check_matroska, check_mp4, is_mp4
-from espnet_otreg.data.audio.chunks import begins_recording
+from espnet_otreg.data.audio.chunks import begins_recording, refuse_another
 from espnet_otreg.data.audio.decoded import Decoded, damaged, truncated, unknown
 from espnet_otreg.data.audio.ffmpeg import decode_container, decode_packets, is_short_of
 from espnet_otreg.data.audio.flac import decode_flac
@@ -171,6 +171,8 @@ def _decode_other(source: Source) -> Decoded:
     elif content.startswith(b"\x1aE\xdf\xa3"):
         declared = check_matroska(content, name)
         formats = ("matroska,webm",)
+    else:
+        refuse_another(content, 1, name)
     decoded, seconds = decode_container(content, name, None, formats)
     if is_short_of(decoded, seconds):
         found = len(decoded.samples) / decoded.rate
