@@ -210,12 +210,13 @@ def _check_files(directory: Path) -> None:
                         f"{path.name} is a pointer of Git LFS and no weights",
                         mend="run git lfs pull in the model's repository",
                     )
-    placed = {}
+    placed: dict[str, str] = {}
     if (directory / _INDEX).is_file() and not (directory / _SINGLE).is_file():
         index = read_json(directory / _INDEX)
-        placed = index.get("weight_map") if isinstance(index, dict) else None
-        if not isinstance(placed, dict) or not placed:
+        found = index.get("weight_map") if isinstance(index, dict) else None
+        if not isinstance(found, dict) or not found:
             raise UserError(f"{_INDEX} does not say which file holds which weight")
+        placed = found
     files = sorted(set(placed.values())) or [_SINGLE]
     config = directory / "config.json"
     plain = config.is_file() and "quantization_config" not in read_json(config)
