@@ -262,5 +262,7 @@ def _finish(
     write_tables(output_dir, formatted)
     seconds = sum(samples.values()) / SAMPLE_RATE
     report = FormatReport(len(chosen), seconds, found.dropped, found.marks)
-    write_json(output_dir / REPORT, dataclasses.asdict(report))
+    written = dataclasses.asdict(report)
+    del written["conversions"]  # a run that is taken up knows of its own only
+    write_json(output_dir / REPORT, written)
     return report

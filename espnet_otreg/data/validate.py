@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,6 +92,8 @@ def _wav_errors(
     if row.value.endswith("|"):
         return [f"{where} is a command; write the path of an audio file instead"]
     if not Path(row.value).is_file():
+        if os.path.exists(row.value):
+            return [f"{where}: {visible(row.value)} is no file; write the path of one recording"]
         return [f"{where}: the file {visible(row.value)} does not exist; check the path"]
     try:
         if checks.decode:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from espnet_otreg.errors import UserError
 from espnet_otreg.slm.pretrained import first_names, nonfinite
@@ -35,14 +35,17 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     with open(path, "rb") as file:
         if _is_damaged(file):
             raise UserError("the checkpoint is damaged", str(path), "train again to resume")
+    foreign = UserError(
+        "no checkpoint of weights and plain values",
+        str(path),
+        "use a checkpoint that this program wrote",
+    )
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError) as error:
-        raise UserError(
-            "no checkpoint of weights and plain values",
-            str(path),
-            "use a checkpoint that this program wrote",
-        ) from error
+        raise foreign from error
+    if not isinstance(content, dict):
+        raise foreign
     return content
 
 
@@ -69,7 +72,8 @@ def checked_state(model: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:
     """The checkpoint's content if it fits the model exactly.
 
     Raises:
-        UserError: naming missing, unknown and misshapen keys, and weights that are no numbers.
+        UserError: naming missing, unknown and misshapen keys, and weights that are integers, NaN
+            or infinite.
 
     >>> checked_state(nn.Linear(2, 1, bias=False), {"weigth": 0})
     Traceback (most recent call last):
@@ -79,11 +83,18 @@ load it with the configuration it was trained with
     """
     expected = saved_keys(model)
     own = nn.Module.state_dict(model)
+    shared = expected & state.keys()
     problems = {
         "missing keys": sorted(expected - state.keys()),
         "unknown keys": sorted(state.keys() - expected),
         "other shapes": sorted(
-            key for key in expected & state.keys() if own[key].shape != state[key].shape
+            key for key in shared if own[key].shape != getattr(state[key], "shape", None)
+        ),
+        "integers for floats": sorted(
+            key
+            for key in shared
+            if isinstance(state[key], Tensor)
+            if own[key].is_floating_point() and not state[key].is_floating_point()
         ),
     }
     found = [

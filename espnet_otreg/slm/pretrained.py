@@ -41,6 +41,7 @@ _OTHER_SENSES = (
     r"|embed_vision|embed_audio)\."
 )
 _STORED_QUANTISED = ("I8", "F8_E4M3", "F8_E5M2")
+_STORED_INTEGERS = ("BOOL", "U8", "I16", "U16", "I32", "U32", "I64", "U64")
 
 
 def first_names(names: Iterable[str]) -> str:
@@ -129,6 +130,7 @@ def load_pretrained(
     if any(problems.values()):
         faults = [f"{fault}: {first_names(keys)}" for fault, keys in problems.items() if keys]
         raise UserError("; ".join(faults), str(model), _AGAIN)
+    _check_tied(loaded, model)
     state = loaded.state_dict()
     with torch.no_grad():
         for key in found["missing_keys"] - missing:
@@ -136,6 +138,19 @@ def load_pretrained(
     if wrong := [key for key in nonfinite(state) if not ours.search(key)]:
         raise UserError(f"weights with NaN or infinity: {first_names(wrong)}", str(model), _AGAIN)
     return loaded
+
+
+def _check_tied(loaded: Any, model: str | Path) -> None:
+    """Whether the output layer is the embedding table where config.json says so."""
+    head = getattr(loaded.get_output_embeddings(), "weight", None)
+    if head is None or not getattr(loaded.config, "tie_word_embeddings", False):
+        return
+    if loaded.get_input_embeddings().weight is not head:
+        raise UserError(
+            "an output layer that differs from the embeddings, and config.json ties them",
+            str(model),
+            'if the weights are right, write "tie_word_embeddings": false into config.json',
+        )
 
 
 @contextlib.contextmanager
@@ -195,9 +210,13 @@ def _check_files(directory: Path) -> None:
                         f"{path.name} is a pointer of Git LFS and no weights",
                         mend="run git lfs pull in the model's repository",
                     )
-    placed = {}
+    placed: dict[str, str] = {}
     if (directory / _INDEX).is_file() and not (directory / _SINGLE).is_file():
-        placed = read_json(directory / _INDEX)["weight_map"]
+        index = read_json(directory / _INDEX)
+        found = index.get("weight_map") if isinstance(index, dict) else None
+        if not isinstance(found, dict) or not found:
+            raise UserError(f"{_INDEX} does not say which file holds which weight")
+        placed = found
     files = sorted(set(placed.values())) or [_SINGLE]
     config = directory / "config.json"
     plain = config.is_file() and "quantization_config" not in read_json(config)
@@ -216,7 +235,8 @@ def _check_files(directory: Path) -> None:
             quantised = [
                 key
                 for key, view in views.items()
-                if view.get_dtype() in _STORED_QUANTISED and len(view.get_shape()) > 1
+                if (view.get_dtype() in _STORED_QUANTISED and len(view.get_shape()) > 1)
+                or (view.get_dtype() in _STORED_INTEGERS and key.endswith("weight"))
             ]
         if quantised:
             raise UserError(

@@ -53,7 +53,8 @@ def repair(directory: Path, criteria: Sequence[Sequence[str]]) -> int:
         The last finished epoch, 0 if there is none.
 
     Raises:
-        UserError: if both copies are damaged, or the model of an epoch that neither holds.
+        UserError: if both copies are damaged or there is none beside models, or the model of an
+            epoch that neither holds is damaged.
     """
     for path in directory.glob(".*.tmp"):  # cut off by a kill
         path.unlink()
@@ -107,9 +108,14 @@ def _copy_whole(source: Path, target: Path) -> None:
 
 def _begin_anew(directory: Path) -> int:
     """The first checkpoint was cut off, unless there is something to lose."""
-    if (directory / CHECKPOINT).exists():
-        if (directory / PREVIOUS).exists() or models(directory):
-            raise UserError("both checkpoints are damaged", str(directory), "train anew")
+    found = [name for name in (CHECKPOINT, PREVIOUS) if (directory / name).exists()]
+    if models(directory) or len(found) == 2:
+        raise UserError(
+            "both checkpoints are damaged" if found else f"models of epochs, but no {CHECKPOINT}",
+            str(directory),
+            f"restore {CHECKPOINT}, or give --overwrite true to train anew",
+        )
+    if CHECKPOINT in found:
         logging.warning("%s: the first epoch begins anew", directory / CHECKPOINT)
         (directory / CHECKPOINT).unlink()
     return 0

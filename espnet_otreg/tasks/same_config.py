@@ -46,11 +46,15 @@ def differences(
 
     Args:
         old: what ``config.yaml`` says of a training.
-        new: the options of a command, of the same names; :data:`INPUTS` may be among them.
+        new: the options of a command, of the same names; :data:`INPUTS` may be among them. A file
+            that holds what another one held is the same.
         defaults: of all options; one that ``old`` does not name is of a newer version.
 
     >>> differences({"seed": 1, "ngpu": 0}, {"seed": 2, "ngpu": 1}, {})
     ['seed: 1 -> 2']
+    >>> a, b = ({"train_shape_file": [path], "inputs": {path: "7f"}} for path in ("a", "./a"))
+    >>> differences(a, b, {})
+    []
     >>> differences({}, {"optim_conf": {"lr": 0.1}, "sort_batch": "ascending"},
     ...             {"sort_batch": "ascending"})
     ['optim_conf.lr: not set -> 0.1']
@@ -63,12 +67,14 @@ def differences(
             if _counts(k) and (k in old or k not in defaults or v != defaults[k])
         }
     )
+    before, now = (side.get(INPUTS) or {} for side in (old, new))
     keys = [key for key in sorted(one.keys() | two.keys()) if one.get(key) != two.get(key)]
     keys = [k for k in keys if k and k not in _KEYS and not _is_empty(k, one, two)]
+    # Another name of a file that holds the same: a relative path, a link, a directory that moved.
+    keys = [k for k in keys if not _same_content(before.get(one.get(k)), now.get(two.get(k)))]
     if any(_is_of_the_model(key) for key in keys) and _same_model(old, new):
         keys = [key for key in keys if not _is_of_the_model(key)]
     found = [f"{key}: {one.get(key, 'not set')} -> {two.get(key, 'not set')}" for key in keys]
-    before, now = (side.get(INPUTS) or {} for side in (old, new))
     changed = sorted(path for path in before.keys() & now.keys() if before[path] != now[path])
     return found + [f"the content of {path}" for path in changed]
 
@@ -76,6 +82,10 @@ def differences(
 def _counts(option: str) -> bool:
     ignored = option in _MAY_DIFFER or option in LENGTHS or option == INPUTS
     return not (ignored or option.startswith(_PREFIXES))
+
+
+def _same_content(digest: str | None, other: str | None) -> bool:
+    return digest is not None and digest == other
 
 
 def _is_of_the_model(key: str) -> bool:

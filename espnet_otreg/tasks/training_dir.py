@@ -74,6 +74,8 @@ def plan_start(
         UserError: if the directory holds a training that the command would not go on with.
     """
     directory = Path(options["output_dir"])
+    if directory.exists() and not directory.is_dir():
+        raise UserError("a file, and no directory", str(directory), "give another --output_dir")
     if options.get("overwrite"):
         return Start(directory, True, inputs, "run it again without --overwrite to go on")
     now = {**options, INPUTS: inputs}

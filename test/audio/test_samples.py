@@ -86,7 +86,12 @@ def test_channels_that_cancel() -> None:
         ((SOUND * 2**31).astype(np.float64), "where full scale is 1"),
         (np.rint(SOUND * 32768).astype(np.int32), "int32 samples lie below the least step of 16"),
         (np.rint(SOUND * 32768).astype(np.int64), "samples of type int64 have no known full scale"),
+        (np.rint(SOUND * (2**23 - 1)).astype(np.int32), "int32 samples lie in the lower 24 bits"),
         (np.zeros(9, np.uint16), "type uint16"),
+        (torch.from_numpy(SOUND).to_sparse(), "this Tensor is no array of samples .*plain array"),
+        (torch.empty(9, device="meta"), "this Tensor is no array of samples"),
+        (torch.from_numpy(SOUND).to(torch.float8_e4m3fn), "this Tensor is no array of samples"),
+        ({"array": [[0.1, 0.2], [0.1]], "sampling_rate": 16000}, "this list is no array of samp"),
         (np.ones(99, bool), "type bool"),
         (SOUND.astype(complex), "type complex128"),
         (np.array([None, 1.0]), "type object"),
@@ -122,6 +127,29 @@ def test_what_is_no_recording(audio: Any, says: str) -> None:
     with pytest.raises(UserError, match=says) as raised:
         speech_samples(audio)
     assert "\n" not in str(raised.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(write(SOUND, 16000, "WAV"))
+    with open(path) as text, open(tmp_path / "b.wav", "wb") as written:
+        for file, says in (
+            (text, "a.wav: the file is open as text; open it with mode 'rb'"),
+            (written, "b.wav: the file cannot be read .*; open it with mode 'rb'"),
+            (soundfile.SoundFile(path), "a.wav: reading gives ndarray, not bytes"),
+        ):
+            with pytest.raises(UserError, match=says):
+                speech_samples(file)
+    closed = io.BytesIO(path.read_bytes())
+    closed.close()
+    with pytest.raises(UserError, match="the given BytesIO: the file cannot be read .*closed"):
+        speech_samples(closed)
+    for name in ("", "a\0.wav"):
+        with pytest.raises(
+            UserError, match="this is the path of no file; check the path"
+        ) as caught:
+            speech_samples(name)
+        assert str(caught.value).isprintable()
 
 
 def test_what_datasets_give() -> None:

@@ -15,6 +15,7 @@ from espnet_otreg.data.format import format_data
 from espnet_otreg.data.kaldi_dir import read_data_dir, read_table
 from espnet_otreg.data.validate import AudioChecks, DataErrors, validate_data
 from espnet_otreg.errors import UserError
+from espnet_otreg.files import read_json
 
 from .conftest import tone, write_g722
 
@@ -147,6 +148,7 @@ def test_stereo_is_mixed_and_other_rates_are_resampled_unless_refused(
         f"2 recordings of 8000 Hz are resampled to 16000 Hz, for instance {tmp_path}/own_a.wav",
         f"1 recording of 2 channels is mixed to one, for instance {tmp_path}/own_b.wav",
     )
+    assert "conversions" not in read_json(tmp_path / "dump/format_report.json")
     with pytest.raises(DataErrors, match=r"'b': .*own_b\.wav: the audio has 2 channels, not one"):
         format_data(directory, tmp_path / "refused", mix_channels=False)
     with pytest.raises(DataErrors, match=r"'a': .*own_a\.wav: the rate is 8000 Hz, not 16000"):

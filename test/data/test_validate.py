@@ -32,6 +32,8 @@ def test_a_good_directory_has_no_fault(make_data_dir: MakeDir) -> None:
         ({"utt2lang": "a en\nb englisch\n"}, "unknown language 'englisch'"),
         ({"utt2lang": "a en\nb itallian\n"}, "did you mean Italian (it)?"),
         ({"wav_scp": "a /no/such.wav\nb\n"}, "the file /no/such.wav does not exist"),
+        ({"wav_scp": "a /dev\nb /dev/null\n"}, "utterance 'a': /dev is no file; write the path"),
+        ({"wav_scp": "a /dev\nb /dev/null\n"}, "utterance 'b': /dev/null is no file; write"),
         ({"wav_scp": "a /no/such.wav\nb\n"}, "own/wav.scp:2: utterance 'b' has no path"),
         ({"wav_scp": "a sox x.mp3 - |\nb x\n"}, "own/wav.scp:1: utterance 'a' is a command"),
         ({"wav_scp": "a/b x.wav\n"}, "own/wav.scp:1: bad utterance id 'a/b'"),

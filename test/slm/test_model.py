@@ -16,6 +16,7 @@ from espnet_otreg.errors import UserError
 from espnet_otreg.regularizers.base import RESERVED_STATISTICS
 from espnet_otreg.regularizers.otreg_loss import OTRegularizer
 from espnet_otreg.slm.build import build_model
+from espnet_otreg.slm.checkpoint import load_checkpoint
 from espnet_otreg.slm.config import parse_slm_config
 from espnet_otreg.slm.model import SpokenLanguageModel
 
@@ -230,6 +231,18 @@ def test_the_checkpoint_holds_what_training_changes_and_is_checked_both_ways(
         other.load_state_dict({**state, "surplus": torch.zeros(1)}, strict=False)
     with pytest.raises(UserError, match="other shapes: projector.gain"):
         other.load_state_dict({**state, "projector.gain": torch.zeros(2)}, strict=False)
+    with pytest.raises(UserError, match="other shapes: projector.gain"):
+        other.load_state_dict({**state, "projector.gain": 1.0}, strict=False)
+    for kind in (torch.long, torch.bool, torch.int8):
+        cast = {**state, "projector.gain": state["projector.gain"].to(kind)}
+        with pytest.raises(UserError, match="integers for floats: projector.gain"):
+            other.load_state_dict(cast, strict=False)
+
+
+def test_a_list_is_no_checkpoint(tmp_path: Path) -> None:
+    torch.save([1.0], tmp_path / "model.pth")
+    with pytest.raises(UserError, match="model.pth: no checkpoint of weights and plain values"):
+        load_checkpoint(tmp_path / "model.pth")
 
 
 def test_a_frozen_projector_is_still_saved(build: Build) -> None:

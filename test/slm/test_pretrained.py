@@ -61,6 +61,9 @@ def quantised(state: State) -> None:
         (scaled(LAYER, float("inf")), {}, f"NaN or infinity: {LAYER}"),
         (scaled(LAYER, 1e7), {"dtype": "float16"}, f"NaN or infinity: {LAYER}"),
         (quantised, {}, f"quantised weights, and config.json does not say how: {LAYER}"),
+        (lambda s: s.update({LAYER: s[LAYER] > 0}), {}, f"does not say how: {LAYER}"),
+        (lambda s: s.update({LAYER: (s[LAYER] * 99).long()}), {}, f"does not say how: {LAYER}"),
+        (lambda s: s.update({"lm_head.weight": 2 * s[TABLE]}), {}, "differs from the embeddings"),
     ],
 )
 def test_an_llm_that_is_not_whole_is_refused(
@@ -90,7 +93,12 @@ def test_files_that_are_damaged_or_not_there(tiny_llm: Path, shards: Path, tmp_p
         assert "\n" not in str(caught.value)
 
     assert_equal(llm_state(shards), llm_state(tiny_llm))
-    index = json.loads((shards / "model.safetensors.index.json").read_text())
+    names = shards / "model.safetensors.index.json"
+    index = json.loads(names.read_text())
+    for wrong in ({"metadata": {}}, [1], {"weight_map": ["a"]}, {"weight_map": {}}):
+        names.write_text(json.dumps(wrong))
+        refused(shards, "index.json does not say which file holds which weight; get the whole")
+    names.write_text(json.dumps(index))
     placed: dict[str, str] = index["weight_map"]
     first, second = sorted(set(placed.values()))[:2]
     whole = (shards / first).read_bytes()

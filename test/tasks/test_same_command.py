@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
 import os
 import shutil
-import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,6 @@ from tiny_training import CONFIG, TinyTraining
 
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json, read_yaml
-from espnet_otreg.tasks.interruption import StopRequest, passed_on
 from espnet_otreg.tasks.same_config import content_of_inputs
 from espnet_otreg.tasks.training_dir import Start, plan_start, remove_training
 
@@ -197,6 +193,66 @@ def test_what_the_tables_hold_is_part_of_the_configuration(stopped: Path, tmp_pa
         plan_start(options, {}, {**inputs, text: "other"})
 
 
+def test_the_same_files_by_other_names(
+    tiny_training: TinyTraining, stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = read_yaml(stopped / "config.yaml")
+    del options["inputs"]
+    root = tiny_training.root
+    (tmp_path / "link").symlink_to(root)
+    shutil.copytree(root, tmp_path / "copy", symlinks=True)
+    monkeypatch.chdir(root)
+
+    def renamed(value: Any, other: str) -> Any:
+        if isinstance(value, dict):
+            return {key: renamed(inner, other) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [renamed(inner, other) for inner in value]
+        return value.replace(f"{root}/", other) if isinstance(value, str) else value
+
+    kept = {key: options[key] for key in ("config", "output_dir")}
+    for other in ("", "./", f"../{root.name}/", f"{tmp_path}/link/",
+                  f"{tmp_path}/copy/"):  # fmt: skip
+        now = {**renamed(options, other), **kept}
+        assert now["train_shape_file"] != options["train_shape_file"]
+        inputs = content_of_inputs(now)
+        assert plan_start(now, {}, inputs) == Start(stopped, False, inputs)
+    with open(tmp_path / "copy/train/text", "a") as file:
+        file.write("more text\n")
+    with pytest.raises(UserError, match="name_and_type.*/copy/train/text"):
+        plan_start(now, {}, content_of_inputs(now))
+
+
+def test_models_without_a_checkpoint_are_not_trained_over(
+    tiny_training: TinyTraining, stopped: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(stopped, tmp_path / "exp", symlinks=True)
+    for path in tmp_path.glob("exp/checkpoint*"):
+        path.unlink()
+
+    def kept() -> dict[str, bytes]:
+        (tmp_path / "exp/.lock").unlink(missing_ok=True)
+        return contents(tmp_path / "exp")
+
+    before = kept()
+    for name in ("interrupted.pth", "none"):
+        run = tiny_training.train(tmp_path / "exp", *README)
+        assert run.returncode == 1 and run.stderr.splitlines()[-1].endswith(
+            "models of epochs, but no checkpoint.pth; restore checkpoint.pth, or give --overwrite "
+            "true to train anew"
+        )
+        assert kept() == before
+        before.pop(str(tmp_path / "exp" / name), None)
+        (tmp_path / "exp" / name).unlink(missing_ok=True)
+
+
+def test_an_output_directory_that_is_a_file(stopped: Path, tmp_path: Path) -> None:
+    options = read_yaml(stopped / "config.yaml")
+    (tmp_path / "exp").touch()
+    with pytest.raises(UserError, match="exp: a file, and no directory; give another --output_dir"):
+        plan_start({**options, "output_dir": str(tmp_path / "exp")}, {}, {})
+
+
 def test_large_weights_are_known_by_parts(tmp_path: Path) -> None:
     options = {"llm_conf": {"model": str(tmp_path)}}
     weights = bytearray(3 << 20)
@@ -250,53 +306,3 @@ def test_only_what_a_training_wrote_is_removed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_training(tmp_path)
     assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == mine
-
-
-def _in_a_process(work: Callable[[], object]) -> int:
-    """How a process that does ``work`` ends."""
-    child = os.fork()
-    if child == 0:
-        work()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def test_a_second_ctrl_c_ends_at_once() -> None:
-    def interrupted(times: int) -> None:
-        request = StopRequest()
-        with request.listening():
-            for _ in range(times):
-                signal.raise_signal(signal.SIGINT)
-            os._exit(request.agreed())
-
-    assert _in_a_process(lambda: interrupted(1)) == signal.SIGINT
-    assert _in_a_process(lambda: interrupted(2)) == -signal.SIGINT
-
-
-def test_a_second_ctrl_c_ends_the_processes_that_espnet_has_started(tmp_path: Path) -> None:
-    def sleep() -> None:
-        signal.signal(signal.SIGINT, lambda *_: (tmp_path / "heard").touch())
-        (tmp_path / "ready").touch()
-        while True:
-            time.sleep(0.01)
-
-    def interrupted() -> None:
-        with passed_on():
-            child = multiprocessing.get_context("fork").Process(target=sleep)
-            child.start()
-            (tmp_path / "id").write_text(str(child.pid))
-            while not (tmp_path / "ready").exists():
-                time.sleep(0.01)
-            signal.raise_signal(signal.SIGINT)
-            while not (tmp_path / "heard").exists():
-                time.sleep(0.01)
-            signal.raise_signal(signal.SIGINT)
-
-    assert _in_a_process(interrupted) == -signal.SIGINT
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{(tmp_path / 'id').read_text()}/cmdline").exists():
-        state = Path(f"/proc/{(tmp_path / 'id').read_text()}/stat").read_text().split()[2]
-        if state == "Z":  # dead; nobody has asked for its status
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -14,7 +14,8 @@ _PLACEHOLDER = 0x7F000000
 _FRAME_SECONDS = 0.02  # what is shorter than a frame of an encoder carries no speech
 _BEGINNINGS = re.compile(
     rb"(?:RIFF|RIFX|RF64|BW64).{4}WAVE|FORM.{4}AIF[FC]|\.snd\0\0\0[\x18-\xff]|"
-    rb"caff\0\x01..desc|NIST_1A\n|riff\x2e\x91\xcf\x11|fLaC\0\0\0\x22|OggS\0\x02",
+    rb"caff\0\x01..desc|NIST_1A\n|riff\x2e\x91\xcf\x11|fLaC\0\0\0\x22|OggS\0\x02|"
+    rb"TTA1[\x01-\x03]\0|FLV\x01[\x04\x05]\0\0\0\x09",
     re.DOTALL,
 )
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
@@ -69,14 +70,18 @@ def _header(content: bytes, place: int, layout: Layout) -> Chunk:
     return Chunk(name[:4], start, size - (start - place if layout.counts_header else 0))
 
 
-def _end_of_chunks(content: bytes, place: int, layout: Layout) -> int:
-    """Where the chunks with printable names end that begin at a place."""
+def _end_of_chunks(content: bytes, place: int, layout: Layout, samples: bytes, name: str) -> int:
+    """Where the chunks with printable names end that begin at a place, none of them samples."""
     head = layout.id_bytes + layout.size_bytes
     while len(content) - place >= head:
         chunk = _header(content, place, layout)
         end = chunk.start + chunk.size
         if not all(32 <= byte < 127 for byte in chunk.name) or not place < end <= len(content):
             break
+        if chunk.name == samples and chunk.size:
+            raise UserError(
+                f"a second chunk of samples begins at byte {place}", name, "convert the file again"
+            )
         place = end + -end % layout.padding
     return min(place, len(content))
 
@@ -87,6 +92,15 @@ def _says_nothing(tail: bytes, rate_bytes: float) -> bool:
         return True
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n\0" for byte in tail[:4096])
     return printable == len(tail[:4096])
+
+
+def begins_recording(content: bytes) -> bool:
+    """Whether these are the first bytes of a file that says what it is.
+
+    >>> begins_recording(b"fLaC\\0\\0\\0\\x22"), begins_recording(b"\\x7f" * 12)
+    (True, False)
+    """
+    return _BEGINNINGS.match(content) is not None
 
 
 def refuse_another(content: bytes, place: int, name: str) -> None:
@@ -177,7 +191,8 @@ class Samples:
         the outer size is that of the file, or the format has no chunks.
 
         Raises:
-            UserError: if the file is truncated, holds a second recording, or something unknown.
+            UserError: if the file is truncated, holds a second recording, samples in several
+                chunks, or something unknown.
         """
         room = len(self.content) - self.chunk.start
         if room < 0:
@@ -193,7 +208,10 @@ class Samples:
             return Extent(self.chunk.size, True) if end == len(self.content) else self._to_the_end()
         refuse_another(self.content, end, self.name)
         places = {end, end + -end % self.layout.padding}
-        rest = max(_end_of_chunks(self.content, place, self.layout) for place in places)
+        rest = max(
+            _end_of_chunks(self.content, place, self.layout, self.chunk.name, self.name)
+            for place in places
+        )
         tail = self.content[rest:]
         if not tail:
             return Extent(self.chunk.size, True)

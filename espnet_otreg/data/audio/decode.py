@@ -9,6 +9,7 @@ import io
 import numpy as np
 
 from espnet_otreg.data.audio.boxes import check_matroska, check_mp4, is_mp4
+from espnet_otreg.data.audio.chunks import begins_recording, refuse_another
 from espnet_otreg.data.audio.decoded import Decoded, damaged, truncated, unknown
 from espnet_otreg.data.audio.ffmpeg import decode_container, decode_packets, is_short_of
 from espnet_otreg.data.audio.flac import decode_flac
@@ -32,6 +33,17 @@ ALS_RATE = 11025  # raw unsigned 8-bit samples of the drascula speech files
 _MPEG_CODECS = {1: "mp1float", 2: "mp2float", 3: "mp3float"}
 # Of what no reader is written for here, the formats that say how long they are.
 _OTHERS = ("asf", "tta", "wv", "ape", "avi", "flv", "caf", "wav", "nistsphere")
+
+
+def _raw_suffix(source: Source) -> str:
+    """The suffix, unless the content itself says that it is something else than raw samples."""
+    content = source.content
+    is_other = (
+        begins_recording(content)
+        or is_mp4(content)
+        or content.startswith((b"ID3", b"\x1aE\xdf\xa3", *AMR_STARTS))
+    )
+    return "" if is_other else source.suffix
 
 
 def _decode_g722(source: Source) -> Decoded:
@@ -159,6 +171,8 @@ def _decode_other(source: Source) -> Decoded:
     elif content.startswith(b"\x1aE\xdf\xa3"):
         declared = check_matroska(content, name)
         formats = ("matroska,webm",)
+    else:
+        refuse_another(content, 1, name)
     decoded, seconds = decode_container(content, name, None, formats)
     if is_short_of(decoded, seconds):
         found = len(decoded.samples) / decoded.rate
@@ -169,16 +183,17 @@ def _decode_other(source: Source) -> Decoded:
 def decode(source: Source) -> Decoded:
     """Decode a whole recording.
 
-    ``.g722`` and ``.als`` (raw unsigned 8-bit, 11,025 Hz) are known by their names, everything else
-    by its content.
+    ``.g722`` and ``.als`` (raw unsigned 8-bit, 11,025 Hz) are known by their names unless they
+    begin as another format does, everything else by its content.
 
     Raises:
         UserError: if it is no audio, or less can be decoded than it declares, or a frame, page or
             box is damaged or not whole.
     """
-    if source.suffix == ".g722":
+    suffix = _raw_suffix(source)
+    if suffix == ".g722":
         return _decode_g722(source)
-    if source.suffix == ".als":
+    if suffix == ".als":
         return _decode_als(source)
     trued = true_header(source)
     if trued is not None:
@@ -206,9 +221,10 @@ def seconds_of(source: Source) -> float:
         UserError: as :func:`decode`, as far as it is seen.
     """
     content = source.content
-    if source.suffix == ".g722":
+    suffix = _raw_suffix(source)
+    if suffix == ".g722":
         return len(content) / G722_BYTES_PER_SECOND
-    if source.suffix == ".als":
+    if suffix == ".als":
         return len(content) / ALS_RATE
     trued = true_header(source)
     if trued is not None and trued.plain and trued.frames is not None and trued.rate:

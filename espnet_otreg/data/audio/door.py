@@ -15,6 +15,7 @@ from espnet_otreg.data.audio.conversions import CONVERSIONS, Conversions
 from espnet_otreg.data.audio.decode import decode, seconds_of
 from espnet_otreg.data.audio.samples import (
     as_array,
+    as_numpy,
     check_samples,
     frames_first,
     mix,
@@ -204,7 +205,7 @@ def speech_samples(
         if audio.get("array") is None:
             return read_declared(_source_of(audio), policy)[0]
         found, audio = _sampling_rate(audio, where), audio["array"]
-        audio = np.asarray(audio) if isinstance(audio, (list, tuple)) else audio
+        audio = as_numpy(audio, where) if isinstance(audio, (list, tuple)) else audio
     return policy.convert(frames_first(scaled(as_array(audio, where), where), where), found, where)
 
 

@@ -53,7 +53,8 @@ def scaled(array: NDArray[Any], where: str) -> NDArray[Any]:
     decoder gives them.
 
     Raises:
-        UserError: for all other types, and for ``int32`` that is below the least step of 16 bit.
+        UserError: for all other types, and for ``int32`` that seems to hold 16-bit or 24-bit
+            samples in its lower bits.
 
     >>> scaled(np.array([-32768, 16384], np.int16), "array").tolist()
     [-1.0, 0.5]
@@ -71,12 +72,20 @@ def scaled(array: NDArray[Any], where: str) -> NDArray[Any]:
             where,
             "give floats in [-1, 1], int16, int32 or uint8",
         )
-    if kind == "int32" and array.size and 0 < max(int(array.max()), -int(array.min())) < 2**16:
-        raise UserError(
-            "int32 samples lie below the least step of 16 bit",
-            where,
-            "if they are 16-bit samples, give them as int16",
-        )
+    if kind == "int32" and array.size:
+        peak = max(int(array.max()), -int(array.min()))
+        if 0 < peak < 2**16:
+            raise UserError(
+                "int32 samples lie below the least step of 16 bit",
+                where,
+                "if they are 16-bit samples, give them as int16",
+            )
+        if peak <= 2**23 and np.any(array & 0xFF):
+            raise UserError(
+                "int32 samples lie in the lower 24 bits",
+                where,
+                "if they are 24-bit samples, multiply them by 256",
+            )
     return (array / _FULL_SCALE[kind]).astype(np.float32)
 
 
@@ -133,10 +142,6 @@ def as_array(value: Any, where: str) -> NDArray[Any]:
     Raises:
         UserError: if that is not possible.
     """
-    if callable(getattr(value, "detach", None)):  # a tensor, which may be on a GPU
-        value = value.detach().cpu()
-        if "bfloat16" in str(getattr(value, "dtype", "")):  # NumPy has no such type
-            value = value.float()
     if not isinstance(value, np.ndarray) and not hasattr(value, "__array__"):
         raise UserError(
             f"expected a recording, found {type(value).__name__}",
@@ -144,4 +149,28 @@ def as_array(value: Any, where: str) -> NDArray[Any]:
             "give a path, bytes, a binary file, an array, or a dictionary with array and "
             "sampling_rate",
         )
-    return np.asarray(value)
+    return as_numpy(value, where)
+
+
+def as_numpy(value: Any, where: str) -> NDArray[Any]:
+    """A NumPy array of a tensor, an array or nested lists.
+
+    Raises:
+        UserError: if it has no values in one place, as a sparse tensor, or rows of several lengths.
+
+    >>> as_numpy([[0.5], [0.25]], "list").shape
+    (2, 1)
+    """
+    try:
+        if callable(getattr(value, "detach", None)):  # a tensor, which may be on a GPU
+            value = value.detach().cpu()
+            if "bfloat16" in str(getattr(value, "dtype", "")):  # NumPy has no such type
+                value = value.float()
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = type(value).__name__
+        raise UserError(
+            f"this {kind} is no array of samples ({str(error).splitlines()[0].rstrip('.')})",
+            where,
+            "give a plain array of floats in [-1, 1]",
+        ) from error

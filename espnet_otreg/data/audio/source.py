@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,18 @@ def is_source(value: object) -> bool:
 def _from_file(file: Any) -> Source:
     name = getattr(file, "name", None)
     shown = name if isinstance(name, str) else f"the given {type(file).__name__}"
-    content = file.read()
-    if not isinstance(content, bytes):
+    if isinstance(file, io.TextIOBase):
         raise UserError("the file is open as text", shown, "open it with mode 'rb'")
+    try:
+        content = file.read()
+    except ValueError as error:  # closed, or open for writing only
+        raise UserError(
+            f"the file cannot be read ({error})", shown, "open it with mode 'rb'"
+        ) from error
+    if not isinstance(content, bytes):
+        raise UserError(
+            f"reading gives {type(content).__name__}, not bytes", shown, "open it with mode 'rb'"
+        )
     return Source(content, shown, Path(name).suffix.lower() if isinstance(name, str) else "")
 
 
@@ -65,6 +75,8 @@ def read_source(source: AudioSource) -> Source:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return Source(bytes(source), "the given bytes")
     if isinstance(source, (str, os.PathLike)):
+        if not os.fspath(source) or "\0" in str(source):
+            raise UserError("this is the path of no file", repr(source), "check the path")
         path = Path(source)
         return Source(path.read_bytes(), str(path), path.suffix.lower())
     if callable(getattr(source, "read", None)):
