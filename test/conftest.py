@@ -77,3 +77,14 @@ def whisper_tokenizer_json(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     tokenizer.save(str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def world(
+    tiny_whisper_model: Any, whisper_tokenizer_json: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The small world in which the audit's commands do real work, see small_world.py."""
+    from small_world import make_small_world  # needs PyTorch, which most tests do not
+
+    root = tmp_path_factory.mktemp("world")
+    return make_small_world(root, tiny_whisper_model, whisper_tokenizer_json)

@@ -101,20 +101,21 @@ def check_hypotheses(
             str(path),
             "score against the directory that was decoded",
         )
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise UserError(
-            f"no hypothesis for '{min(missing)}'{more}",
-            str(path),
+    for what, ids, mend in (
+        (
+            "no hypothesis for",
+            missing,
             "decode them, or write the id alone on a line if nothing was recognised",
-        )
-    if extra:
-        more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
-        raise UserError(
-            f"no reference for the hypothesis '{min(extra)}'{more}",
-            str(path),
+        ),
+        (
+            "no reference for the hypothesis",
+            extra,
             "score against the directory that was decoded",
-        )
+        ),
+    ):
+        if ids:
+            more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+            raise UserError(f"{what} '{min(ids)}'{more}", str(path), mend)
 
 
 def domains_beside(directory: str | Path) -> set[str]:

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_audit import COMMANDS, faults_of
 from hostile import WORDS
 from option_audit import faults, groups
-from small_world import make_small_world
 
 from espnet_otreg.regularizers import parse_regularizers
-
-
-@pytest.fixture(scope="module")
-def world(
-    tiny_whisper_model: Any, whisper_tokenizer_json: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    root = tmp_path_factory.mktemp("world")
-    return make_small_world(root, tiny_whisper_model, whisper_tokenizer_json)
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
