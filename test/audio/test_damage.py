@@ -66,6 +66,23 @@ def test_samples_in_two_chunks(container: str, name: bytes) -> None:
     assert len(decode(Source(empty, "a")).samples) == len(whole.samples)
 
 
+@pytest.mark.parametrize("pad", [b"", b"\0", b"x"])
+@pytest.mark.parametrize(
+    ("container", "samples", "odd"), [("WAV", b"data", b"LIST"), ("AIFF", b"SSND", b"NAME")]
+)
+def test_a_chunk_of_odd_size_with_and_without_its_padding(
+    container: str, samples: bytes, odd: bytes, pad: bytes
+) -> None:
+    content = write(voice(0.2, 16000), 16000, container)
+    order, place = "<" if container == "WAV" else ">", content.index(samples)
+    chunk = odd + struct.pack(order + "I", 7) + b"INFOabc" + pad
+    with_it = content[:place] + chunk + content[place:]
+    with_it = with_it[:4] + struct.pack(order + "I", len(with_it) - 8) + with_it[8:]
+    assert np.array_equal(
+        decode(Source(with_it, "a")).samples, decode(Source(content, "a")).samples
+    )
+
+
 @pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG"])
 @pytest.mark.parametrize("suffix", [".g722", ".als"])
 def test_a_name_that_says_raw_samples_where_there_is_a_header(

@@ -18,6 +18,11 @@ _BEGINNINGS = re.compile(
     rb"TTA1[\x01-\x03]\0|FLV\x01[\x04\x05]\0\0\0\x09",
     re.DOTALL,
 )
+# Names of chunks of RIFF and AIFF that are met, to see where the next one begins.
+_NAMES = frozenset(
+    b"fmt |data|fact|LIST|PEAK|bext|iXML|JUNK|junk|cue |smpl|inst|id3 |ID3 |PAD |_PMX|"
+    b"COMM|SSND|FVER|MARK|INST|NAME|AUTH|ANNO|(c) |COMT|APPL|AESD|MIDI".split(b"|")
+)
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
 
 
@@ -70,6 +75,13 @@ def _header(content: bytes, place: int, layout: Layout) -> Chunk:
     return Chunk(name[:4], start, size - (start - place if layout.counts_header else 0))
 
 
+def _next_place(content: bytes, end: int, layout: Layout) -> int:
+    """Where the chunk behind one that ends at a place begins; some programs forget the padding."""
+    padded = end + -end % layout.padding
+    here, there = content[end : end + 4], content[padded : padded + 4]
+    return end if here in _NAMES and there not in _NAMES else padded
+
+
 def _end_of_chunks(content: bytes, place: int, layout: Layout, samples: bytes, name: str) -> int:
     """Where the chunks with printable names end that begin at a place, none of them samples."""
     head = layout.id_bytes + layout.size_bytes
@@ -82,7 +94,7 @@ def _end_of_chunks(content: bytes, place: int, layout: Layout, samples: bytes, n
             raise UserError(
                 f"a second chunk of samples begins at byte {place}", name, "convert the file again"
             )
-        place = end + -end % layout.padding
+        place = _next_place(content, end, layout)
     return min(place, len(content))
 
 
@@ -143,8 +155,7 @@ def find_chunks(
             break
         if chunk.size < 0:
             raise damaged(name, f"chunk {chunk.name!r} has no size")
-        place = chunk.start + chunk.size
-        place += -place % layout.padding
+        place = _next_place(content, chunk.start + chunk.size, layout)
     missing = [other.decode("latin-1") for other in (*needed, samples) if other not in found]
     if missing:
         raise truncated(name, f"no chunk '{missing[0]}'")
