@@ -8,17 +8,18 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "espnet_otreg/__init__.py").read_text())
 
-# sentencepiece and torch follow espnet, which pins the first and leaves out torch 2.12.
-REQUIREMENTS = [
+# The losses (espnet_otreg.ot, espnet_otreg.regularizers) and their configuration.
+# torch follows espnet, which leaves out torch 2.12; without numpy torch warns at its import.
+REQUIREMENTS = ["torch>=2.11,!=2.12.*,<2.15", "numpy>=2.0,<3", "PyYAML>=6,<7"]
+# The spoken language model and its recipes. sentencepiece follows espnet, which pins it.
+ESPNET = [
     "espnet[train]>=202611,<202612",
-    "torch>=2.11,!=2.12.*,<2.15",
     "transformers>=5,<6",
     "tokenizers>=0.22,<1",
     "safetensors>=0.6,<1",
     "huggingface_hub>=1,<3",
     "peft>=0.21,<1",
     "sentencepiece>=0.2.1,<0.3",
-    "numpy>=2.0,<3",
     "scipy>=1.14,<2",
     "kaldiio>=2.18,<3",
     "soundfile>=0.13,<1",
@@ -30,7 +31,7 @@ REQUIREMENTS = [
     "language-data>=1.4,<2",
     "whisper-normalizer>=0.1.15,<0.2",
     "gguf>=0.19,<1",
-    "PyYAML>=6,<7",
+    "omegaconf>=2.3,<3",
     "humanfriendly>=10,<11",
     "tqdm>=4.64,<5",
     "typeguard>=4,<5",
@@ -42,11 +43,13 @@ SPEECH_SYNTHESIS = ["py-nanotts>=0.1.1,<0.2", "espeakng-loader>=0.2.4,<0.3"]
 # torch brings it where it is built for CUDA; without it transport runs in plain torch.
 TRITON = ["triton>=3.6,<4"]
 EXTRAS = {
+    "espnet": ESPNET,
     "report": REPORT,
     "demo": REPORT + SPEECH_SYNTHESIS,
     "cuda": TRITON,
     "test": [
         *TRITON,
+        *REPORT,
         *SPEECH_SYNTHESIS,
         "pytest>=9,<10",
         "pytest-timeout>=2.4,<3",
@@ -69,10 +72,11 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.12,<3.14",
     packages=find_packages(include=["espnet_otreg", "espnet_otreg.*"]),
+    package_data={"espnet_otreg": ["py.typed"]},
     install_requires=REQUIREMENTS,
     extras_require=EXTRAS,
-    # Regularizers of other packages register themselves in the entry-point group
-    # "espnet_otreg.regularizers"; ours need no entry.
+    # Other packages register theirs in the entry-point groups espnet_otreg.regularizers,
+    # espnet_otreg.decoding_modes, espnet_otreg.objectives and espnet_otreg.corpora.
     classifiers=[
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",

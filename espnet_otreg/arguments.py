@@ -1,7 +1,7 @@
 """Arguments of public functions, checked against their annotations before anything is done.
 
-An argument of a wrong type would otherwise end in an error of whatever meets it first, which says
-nothing about the argument.
+An argument of a wrong type would otherwise end in an error of the first operation on it, which does
+not name the argument.
 """
 
 from __future__ import annotations

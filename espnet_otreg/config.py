@@ -1,9 +1,10 @@
-"""Dictionaries from YAML to frozen dataclasses, with every mistake collected and explained."""
+"""Frozen dataclasses from YAML mappings, with all mistakes collected."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import math
 import numbers
 import types
@@ -30,7 +31,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     folded = {known_name.casefold(): known_name for known_name in names}
     near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=1)]
-    return f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(names)
+    return f"did you mean '{near[0]}'?" if near else "known: " + (", ".join(names) or "none")
 
 
 def positive(**values: float) -> list[str]:
@@ -188,3 +189,23 @@ def parse_config(
     if validate is not None:
         errors.extend(f"{where}.{message}" for message in validate())
     return config if len(errors) == found else None
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, str]:
+    """Nested YAML as dotted keys and printed values.
+
+    >>> flatten({"optim_conf": {"lr": 0.1}, "regularizers": [{"otreg": {"weight": 0.3}}]})
+    {'optim_conf.lr': '0.1', 'regularizers.0.otreg.weight': '0.3'}
+    >>> flatten({"a": [], "b": None})
+    {'a': '[]', 'b': 'null'}
+    """
+    if isinstance(value, Mapping) and value:
+        items: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, (list, tuple)) and value:
+        items = enumerate(value)
+    else:
+        return {prefix: value if isinstance(value, str) else json.dumps(value, default=str)}
+    flat: dict[str, str] = {}
+    for key, inner in items:
+        flat.update(flatten(inner, f"{prefix}.{key}" if prefix else str(key)))
+    return flat

@@ -1,8 +1,9 @@
-"""One clear sentence for every mistake a user can make."""
+"""Errors that end a command with one sentence: what is wrong, where, and how to mend it."""
 
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import re
 import sys
@@ -118,15 +119,40 @@ def sentence_for(error: Exception) -> str:
     return shown(str(error).strip().replace("\n", " "))
 
 
+def missing_package(error: ModuleNotFoundError) -> UserError:
+    """What to tell a user for whom a package is not installed.
+
+    Args:
+        error: of the import.
+
+    Raises:
+        ModuleNotFoundError: if it is one of our own modules, or a part of a package that is there,
+            which is a defect.
+
+    >>> print(missing_package(ModuleNotFoundError("no peft5", name="peft5.lora")))
+    the package peft5 is not installed; run tools/install.sh, or pip install 'espnet_otreg[espnet]'
+    """
+    package = (error.name or "").partition(".")[0]
+    if package in ("", __name__.partition(".")[0]) or importlib.util.find_spec(package):
+        raise error
+    return UserError(
+        f"the package {package} is not installed",
+        mend="run tools/install.sh, or pip install 'espnet_otreg[espnet]'",
+    )
+
+
 def run_main(main: Callable[[], None]) -> NoReturn:
     """Run a command line: a user's mistake ends in one sentence on stderr and exit status 1.
 
-    A command that was asked to stop ends in one sentence too, with the status of :class:`Stopped`.
-    Anything that is neither a :class:`UserError` nor an operating-system error is a defect of
-    ours and keeps its traceback.
+    A command that was asked to stop ends in one sentence too, with the status of :class:`Stopped`,
+    and so does one for which a package is not installed. Anything else is a defect of ours and
+    keeps its traceback.
     """
     try:
-        main()
+        try:
+            main()
+        except ModuleNotFoundError as error:
+            raise missing_package(error) from error
     except (UserError, OSError) as error:
         print(f"error: {sentence_for(error)}", file=sys.stderr)
         sys.exit(error.status if isinstance(error, UserError) else 1)

@@ -8,6 +8,8 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -52,13 +54,13 @@ def flush_directory(directory: str | Path) -> None:
         os.close(number)
 
 
-def named(path: str | Path) -> Path:
+def require_name(path: str | Path) -> Path:
     """The path, if it names what can be made: not ``""``, ``/`` or ``..``.
 
     Raises:
         UserError: if it does not.
 
-    >>> named("exp/llm").name
+    >>> require_name("exp/llm").name
     'llm'
     """
     path = Path(path)
@@ -67,13 +69,24 @@ def named(path: str | Path) -> Path:
     return path
 
 
+def temporary_name(path: Path) -> Path:
+    """Where this thread writes what will become ``path``: no other thread or process does.
+
+    >>> temporary_name(Path("exp/a.json")).name.startswith(".a.json.")
+    True
+    """
+    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+
+
 @contextlib.contextmanager
-def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+def atomic_write(path: str | Path, mode: str = "w", flush: bool = True) -> Iterator[IO[Any]]:
     """Open ``path`` for writing so that it appears whole, at the end, or not at all.
 
     Args:
         path: the file to make; missing parent directories are made.
         mode: ``"w"`` (UTF-8, ``\\n``) or ``"wb"``.
+        flush: wait until the disk holds it, so that it outlives a loss of power. Of thousands of
+            small files that can be made again, waiting would take most of the time.
 
     Raises:
         UserError: if the path names no file.
@@ -86,20 +99,35 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     >>> Path(f"{directory}/a/text").read_text()
     'hello'
     """
-    path = named(path)
+    path = require_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two writers of one file apart; the rename decides who was last.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)  # of two writers the one that renames last has written it
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         with naming_file(path), open(temporary, mode, **text) as file:  # type: ignore[call-overload]
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
-        flush_directory(path.parent)
+        if flush:
+            flush_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copy the content of a file through :func:`atomic_write`.
+
+    >>> import tempfile
+    >>> directory = Path(tempfile.mkdtemp())
+    >>> write_json(directory / "a.json", [1])
+    >>> copy_file(directory / "a.json", directory / "copies/b.json")
+    >>> read_json(directory / "copies/b.json")
+    [1]
+    """
+    with open(source, "rb") as original, atomic_write(target, "wb") as copy:
+        shutil.copyfileobj(original, copy)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -114,6 +142,82 @@ def write_json(path: str | Path, value: Any) -> None:
     with atomic_write(path) as file:
         json.dump(value, file, indent=2, sort_keys=True, ensure_ascii=False)
         file.write("\n")
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it runs, and belongs to somebody else
+    return True
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove what a killed process left beside ``directory``."""
+    for leftover in directory.parent.glob(f".{directory.name}.*.*.*"):
+        process, _, kind = leftover.name.removeprefix(f".{directory.name}.").split(".", 2)
+        if kind in ("tmp", "old") and process.isdigit() and not _is_running(int(process)):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def flush_tree(directory: str | Path) -> None:
+    """Have the disk hold all files in a directory and below, for a loss of power.
+
+    >>> import tempfile
+    >>> flush_tree(tempfile.mkdtemp())
+    """
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(parent, name)
+            if not os.path.islink(path):
+                with open(path, "rb") as file:
+                    os.fsync(file.fileno())
+        flush_directory(parent)
+
+
+def publish_directory(fresh: Path, directory: Path) -> None:
+    """Put a finished directory in the place of another one, which is removed.
+
+    Two renames and no copy: a reader sees the old directory, none, or the new one.
+
+    Args:
+        fresh: on the same file system.
+        directory: need not be there.
+    """
+    old = temporary_name(directory).with_suffix(".old")
+    if directory.exists():
+        directory.rename(old)
+    fresh.rename(directory)
+    flush_directory(directory.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def replace_directory(directory: str | Path) -> Iterator[Path]:
+    """A fresh directory that takes the place of ``directory`` only when all went well.
+
+    Raises:
+        OSError: if it cannot be made; what was there before stays.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "train"
+    >>> with replace_directory(target) as fresh:
+    ...     write_json(fresh / "text.json", {"a": "one"})
+    >>> read_json(target / "text.json")
+    {'a': 'one'}
+    """
+    directory = Path(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(directory)
+    fresh = temporary_name(directory)
+    fresh.mkdir()
+    try:
+        yield fresh
+        publish_directory(fresh, directory)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def read_json(path: str | Path) -> Any:

@@ -1,4 +1,4 @@
-"""The numbers that an option may be: one sentence for every other value."""
+"""Ranges of numerical options, with one sentence for every value outside."""
 
 from __future__ import annotations
 
@@ -68,6 +68,12 @@ class Range:
 BATCH_SIZE = Range(1, 1_000_000, whole=True)
 JOBS = Range(1, 4096, whole=True)  # at a time, on one machine
 SHARES = Range(1, 100_000, whole=True)  # that work is cut into
+# How much is decoded together, and in which of several processes.
+WORK_RANGES = {
+    "batch_size": BATCH_SIZE,
+    "job": Range(1, 1_000_000, whole=True),
+    "num_jobs": Range(1, 1_000_000, whole=True),
+}
 COUNT = Range(0, 2**31 - 1, whole=True)
 SECONDS = Range(0, 1_000_000)
 SEED = Range(0, 2**32 - 1, whole=True)  # what every generator here takes

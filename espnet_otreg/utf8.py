@@ -1,4 +1,4 @@
-"""Files of text as users have them: a byte order mark, another encoding, characters unseen."""
+"""Reading of text files: byte order marks, other encodings, invisible characters."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def read_utf8(path: str | Path) -> str:
 
 
 def visible(text: str) -> str:
-    """The text with every character that nobody sees as ``<U+...>``, for messages.
+    """The text with every invisible character as ``<U+...>``, for messages.
 
     Beside what :func:`espnet_otreg.errors.shown` shows these are the combining marks of text that
     is not in normal form C, where they look as if they were part of a letter.

@@ -1,4 +1,4 @@
-"""What to write where YAML has read another kind of value than the one that was meant."""
+"""Hints for values that YAML reads as another type than the one meant."""
 
 from __future__ import annotations
 

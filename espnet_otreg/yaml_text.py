@@ -1,7 +1,7 @@
-"""YAML in which a key is a name that is given once.
+"""A YAML loader that refuses duplicate keys, keys that are no names, and ambiguous numbers.
 
 YAML 1.1, which PyYAML reads, takes ``no`` for false, and PyYAML lets the last of two equal keys
-win. It also takes ``010`` for eight and ``12:30`` for 750, of which nobody is told. ESPnet reads
+win. It also takes ``010`` for eight and ``12:30`` for 750, without a warning. ESPnet reads
 a configuration again with PyYAML's own ``safe_load``: what is accepted here has the same values
 there.
 """

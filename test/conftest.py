@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ from tiny_whisper import build_tiny_whisper
 
 # The suite tries the same examples every time; the nightly run looks for others, and for more
 # where they are cheap.
-settings.register_profile("suite", max_examples=100, deadline=None, derandomize=True)
+settings.register_profile("suite", max_examples=50, deadline=None, derandomize=True)
 settings.register_profile("nightly", max_examples=2000, deadline=None, print_blob=True)
 settings.register_profile("fuzz", max_examples=10_000, deadline=None, print_blob=True)
 settings.load_profile("suite")
+
+# A shell that starts the tests in the background makes them ignore SIGINT, and what they start too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,11 +38,13 @@ _LANGUAGES = ("en", "es", "fr", "it", "ru")
 
 
 @pytest.fixture(scope="session")
-def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> ForkServer:
     """fork_server(name, ...): run a command that needs PyTorch and ESPnet."""
-    server = ForkServer(tmp_path_factory.mktemp("fork_server"))
-    yield server
-    server.stop()
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return ForkServer(place / "fork_server")
+    # All workers share one, which ends with the process that has started them.
+    return ForkServer(place.parent / "fork_server", until=os.getppid())
 
 
 @pytest.fixture(scope="session")

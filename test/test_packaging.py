@@ -65,10 +65,11 @@ def test_the_version_and_the_requirements_come_from_one_place(wheel: Path) -> No
     (described,) = metadata.distributions(name="espnet_otreg", path=[str(wheel)])
     assert described.version == espnet_otreg.__version__
     assert set(described.metadata.get_all("Provides-Extra")) == {
-        "cuda", "demo", "report", "test",
+        "cuda", "demo", "espnet", "report", "test",
     }  # fmt: skip
     assert SpecifierSet(described.metadata["Requires-Python"]) == SpecifierSet(">=3.12,<3.14")
-    for text in described.requires or []:
+    assert described.requires
+    for text in described.requires:
         symbols = {specifier.operator for specifier in Requirement(text).specifier}
         assert {">=", "<"} <= symbols, f"{text}: which versions were tested?"
 
@@ -130,14 +131,16 @@ def distribution_names(extras: set[str]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("directory", "extras"), [("espnet_otreg", {"demo", "report", "cuda"}), ("test", {"test"})]
+    ("directory", "extras"),
+    [("espnet_otreg", {"espnet", "demo", "report", "cuda"}), ("test", {"espnet", "test"})],
 )
 def test_whatever_is_imported_is_required(directory: str, extras: set[str]) -> None:
     providers = metadata.packages_distributions()
-    required = distribution_names(extras)
+    required, imported = distribution_names(extras), third_party_imports(ROOT / directory)
+    assert {"numpy", "torch"} <= imported
     missing = {
         name: providers.get(name, [])
-        for name in third_party_imports(ROOT / directory)
+        for name in imported
         if not {re.sub(r"[-_.]+", "-", p).lower() for p in providers.get(name, [])} & required
     }
     assert missing == {}

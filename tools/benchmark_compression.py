@@ -23,9 +23,9 @@ from pathlib import Path
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from espnet_otreg.decoding.prefix import read_prefix
+from espnet_otreg.decoding.state import read_prefix
 from espnet_otreg.errors import run_main
-from espnet_otreg.report.utterances import Utterance, embed_speech, read_utterances
+from espnet_otreg.report.utterances import Utterance, read_utterances, stream_speech
 from espnet_otreg.slm.build import load_model
 from espnet_otreg.slm.compression import compress
 from espnet_otreg.slm.config import CompressionConfig
@@ -47,7 +47,7 @@ def make_batches(
     model: SpokenLanguageModel, utterances: Sequence[Utterance], size: int
 ) -> list[Batch]:
     """Projected speech, languages and token ids of utterances alike in length."""
-    embedded = embed_speech(model, utterances, size)
+    embedded = {u.key: values for u, values in stream_speech(model, utterances)}
     ordered = sorted(utterances, key=lambda u: len(embedded[u.key]))
     batches = []
     for start in range(0, len(ordered), size):
@@ -71,7 +71,7 @@ def measure(
     reader = read_prefix(model.llm, model.assemble(compressed, languages, padding_side="left"))
     read = time.perf_counter()
     for step in tokens.split(1, dim=1):
-        model.llm.logits(reader.read(step, torch.ones_like(step)))
+        model.llm.logits(reader.read(step))
     return read - started, time.perf_counter() - read, int(compressed.mask.sum())
 
 

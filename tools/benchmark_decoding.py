@@ -17,14 +17,15 @@ import dataclasses
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from espnet_otreg.decoding.data import DataSet, read_data_set
-from espnet_otreg.decoding.options import DecodingOptions
-from espnet_otreg.decoding.recognizer import Recognizer, SpeechBatch
+from espnet_otreg.decoding.encoded import SpeechBatch
+from espnet_otreg.decoding.modes import Mode, configure_modes
+from espnet_otreg.decoding.recognizer import Recognizer
 from espnet_otreg.decoding.run import load_speech, plan
 from espnet_otreg.errors import UserError, run_main
 from espnet_otreg.slm.build import load_model
@@ -38,10 +39,10 @@ class Contender:
     """A batch size with the utterances as the recipe cuts them for it."""
 
     def __init__(
-        self, model: SpokenLanguageModel, options: DecodingOptions, data: DataSet, size: int
+        self, model: SpokenLanguageModel, modes: Mapping[str, Mode], data: DataSet, size: int
     ) -> None:
-        self.recognizer = Recognizer(model, options, size)
-        works = plan(data, ["llm"], Path(), {}, size)
+        self.recognizer, self.modes = Recognizer(model, size), modes
+        works = plan(data, modes, Path(), {}, size)
         self.keys = [u.key for work in works for batch in work.batches for u in batch]
         self.parts = [[load_speech(batch, True) for batch in work.batches] for work in works]
         self.times: list[float] = []
@@ -49,7 +50,7 @@ class Contender:
         self._decode(self.parts[0][:1])  # warms up
 
     def _decode(self, part: Sequence[SpeechBatch]) -> list[str]:
-        found = self.recognizer(part, ["llm"]).hypotheses["llm"]
+        found = self.recognizer(part, self.modes)["llm"]
         return [several[0].text for several in found]
 
     def run(self) -> None:
@@ -62,13 +63,13 @@ class Contender:
 
 def table(
     model: SpokenLanguageModel,
-    options: DecodingOptions,
+    modes: Mapping[str, Mode],
     data: DataSet,
     sizes: Sequence[int],
     rounds: int,
 ) -> str:
     """All batch sizes beside one by one."""
-    contenders = {size: Contender(model, options, data, size) for size in (1, *sizes)}
+    contenders = {size: Contender(model, modes, data, size) for size in (1, *sizes)}
     alone = contenders[1]
     for _ in range(rounds):
         for contender in contenders.values():
@@ -107,7 +108,7 @@ def main() -> None:
     directory = Path(os.path.abspath(arguments.model))
     os.chdir(directory.parents[2])  # what a run's paths are relative to
     torch.set_num_threads(arguments.threads)
-    options = DecodingOptions(num_beams=arguments.num_beams)
+    modes = configure_modes(["llm"], {"num_beams": arguments.num_beams})
     (features,) = Path("dump/features").glob(f"*/{arguments.set}")
     data = read_data_set(features, True, read_trained_languages(directory))
     count = min(arguments.utterances or len(data.utterances), len(data.utterances))
@@ -118,7 +119,9 @@ def main() -> None:
         flush=True,
     )
     some = dataclasses.replace(data, utterances=chosen)
-    print(table(load_model(directory), options, some, arguments.batch_sizes, arguments.rounds))
+    model = load_model(directory)
+    model.llm.merge_adapter()  # once, not with every part
+    print(table(model, modes, some, arguments.batch_sizes, arguments.rounds))
 
 
 if __name__ == "__main__":

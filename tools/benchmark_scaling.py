@@ -97,10 +97,10 @@ def measure(values: dict[str, Any], steps: int) -> Point:
 
 def run_point(directory: Path, point: tuple[int, int, int], steps: int) -> Point:
     """``measure`` with the control's configuration, this LLM and this batch."""
-    from benchmark_step import arm_values
+    from benchmark_step import arm_values, arms_of
 
     width, layers, utterances = point
-    values = arm_values(directory, RECIPE / "conf" / directory.parent.name / "control.yaml")
+    values = arm_values(directory, arms_of(directory)[0])
     with tempfile.TemporaryDirectory() as folder:
         write_llm(Path(values["llm_conf"]["model"]), Path(folder, "llm"), width, layers)
         values["llm_conf"] = {**values["llm_conf"], "model": f"{folder}/llm"}

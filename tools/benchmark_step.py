@@ -3,13 +3,13 @@
 
     tools/benchmark_step.py [--model egs2/mini_multi/slm1/exp/mini/sft_s1] [--rounds 60] [--json F]
 
-The model is that of a finished run, trained on as stage 9 does: the control's configuration, the
-run's checkpoint and training data, forward, backward, clipping and optimiser step. The learning
-rate is zero, so that all contenders take the same step: they take turns on one batch in every
-round, with the same random numbers, each round beginning with another of them. Times are medians;
-"of the control" is the median over rounds of step by control's step, with the 95 % interval that
-the order statistics give; "alone" is the regularizers' forward and backward to the projector's
-output.
+The model is that of a finished run, trained on as the arms of its experiment are: the configuration
+of the control (the baseline of the primary pair), the run's checkpoint and training data, forward,
+backward, clipping and optimiser step. The learning rate is zero, so that all contenders take the
+same step: they take turns on one batch in every round, with the same random numbers, each round
+beginning with another of them. Times are medians; "of the control" is the median over rounds of
+step by control's step, with the 95 % interval that the order statistics give; "alone" is the
+regularizers' forward and backward to the projector's output.
 """
 
 from __future__ import annotations
@@ -29,41 +29,53 @@ from espnet2.train.distributed_utils import DistributedOption
 from torch import Tensor
 
 from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.experiment import Training as Planned
+from espnet_otreg.experiment import load_experiment
 from espnet_otreg.files import read_yaml, write_json
+from espnet_otreg.objectives.training import build_training_model
 from espnet_otreg.regularizers import NamedRegularizer, parse_regularizers
 from espnet_otreg.regularizers.combine import apply_regularizers
-from espnet_otreg.slm.build import build_model, checkpoint_file
+from espnet_otreg.slm.build import checkpoint_file
 from espnet_otreg.slm.checkpoint import naming_checkpoint
-from espnet_otreg.slm.config import parse_slm_config
 from espnet_otreg.slm.embeddings import mask_from_lengths
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.model_dir import read_model_values
 from espnet_otreg.tasks.slm import SLMTask
 
 RECIPE = Path(__file__).resolve().parent.parent / "egs2/mini_multi/slm1"
-CONTROL = "control"
 Batch = dict[str, Tensor]
 Costs = dict[str, float]
 
 
-def arm_values(directory: Path, control: Path) -> dict[str, Any]:
-    """What stage 9 would train with: the run's values under those of the control's YAML."""
+def arms_of(directory: Path) -> list[Planned]:
+    """The control of the experiment that a run belongs to, and the runs of the same stage.
+
+    Raises:
+        UserError: if the experiment compares nothing.
+    """
+    experiment = load_experiment(directory.parent)
+    if experiment.primary is None:
+        raise UserError("no pair is primary", str(directory.parent), "name one in experiment.yaml")
+    control = experiment.training(experiment.primary.baseline)
+    beside = (t for t in experiment.trainings if (t.stage, t.seed) == (control.stage, control.seed))
+    return [control, *(training for training in beside if training.name != control.name)]
+
+
+def arm_values(directory: Path, control: Planned) -> dict[str, Any]:
+    """What an arm would train with: the run's values under those of the control's YAML."""
     values = {**read_model_values(directory), "train": [], "freeze": [], "regularizers": []}
-    for key, value in read_yaml(control).items():
+    for key, value in read_yaml(control.config).items():
         both = isinstance(value, dict) and isinstance(values.get(key), dict)
         values[key] = {**values[key], **value} if both else value
     return values
 
 
-def read_contenders(conf: Path) -> dict[str, tuple[NamedRegularizer, ...]]:
-    """The control and every configuration with regularizers beside the LLM's cross-entropy."""
-    contenders: dict[str, tuple[NamedRegularizer, ...]] = {CONTROL: ()}
-    for path in sorted(conf.glob("*.yaml")):
-        values = read_yaml(path)
-        weight = values.get("model_conf", {}).get("cross_entropy_weight", 1.0)
-        if values.get("regularizers") and weight:
-            contenders[path.stem] = tuple(parse_regularizers(values["regularizers"]))
-    return contenders
+def read_contenders(arms: Sequence[Planned]) -> dict[str, tuple[NamedRegularizer, ...]]:
+    """The regularizers of the control, which come first, and of every other arm."""
+    return {
+        arm.name: tuple(parse_regularizers(read_yaml(arm.config).get("regularizers") or []))
+        for arm in arms
+    }
 
 
 class Training:
@@ -75,7 +87,7 @@ class Training:
     """
 
     def __init__(self, values: dict[str, Any], directory: Path | None = None) -> None:
-        self.model: SpokenLanguageModel = build_model(parse_slm_config(values))
+        self.model: SpokenLanguageModel = build_training_model(values)
         if directory is not None:
             checkpoint = checkpoint_file(directory)
             with naming_checkpoint(checkpoint):
@@ -101,6 +113,7 @@ class Training:
     def step(self, batch: Batch, regularizers: tuple[NamedRegularizer, ...]) -> float:
         """Seconds of one training step."""
         self.model.config = dataclasses.replace(self.model.config, regularizers=regularizers)
+        self.model.remember_start()
         started = time.perf_counter()
         loss, _, _ = self.model(**batch)
         loss.backward()
@@ -149,10 +162,11 @@ def measure(
 
 
 def summary(steps: dict[str, list[float]], alone: dict[str, list[float]]) -> dict[str, Costs]:
-    """Medians by contender: milliseconds, and multiples of the control's step."""
+    """Medians by contender: milliseconds, and multiples of the first one's step."""
     costs = {}
+    control = next(iter(steps))
     for name, own in steps.items():
-        pairs = list(zip(own, steps[CONTROL], alone[name], strict=True))
+        pairs = list(zip(own, steps[control], alone[name], strict=True))
         ratios = [mine / plain for mine, plain, _ in pairs]
         low, high = median_interval(ratios)
         costs[name] = {
@@ -174,9 +188,9 @@ def table(costs: dict[str, Costs]) -> str:
         "| alone, of the control |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for name, cost in costs.items():
+    for place, (name, cost) in enumerate(costs.items()):
         cells = [name, f"{cost['milliseconds']:.0f}"]
-        if name != CONTROL:
+        if place > 0:
             cells += [f"{cost['ratio']:.3f}", f"{cost['low']:.3f} to {cost['high']:.3f}"]
             cells += [f"{cost['more']:.1f}", f"{cost['alone']:.1f}", f"{cost['alone_ratio']:.3f}"]
         lines.append(f"| {' | '.join(cells + ['-'] * (7 - len(cells)))} |")
@@ -197,16 +211,16 @@ def main() -> None:
         raise UserError("expected at least 1", f"--rounds {arguments.rounds}")
     directory = Path(os.path.abspath(arguments.model))
     output = arguments.json and Path(os.path.abspath(arguments.json))
-    conf = RECIPE / "conf" / directory.parent.name
+    arms = arms_of(directory)
     os.chdir(directory.parents[2])  # what a run's paths are relative to
     torch.set_num_threads(arguments.threads)
-    training = Training(arm_values(directory, conf / f"{CONTROL}.yaml"), directory)
+    training = Training(arm_values(directory, arms[0]), directory)
     print(
         f"torch {torch.__version__}, {arguments.threads} threads, {arguments.rounds} rounds, "
         f"batches of {training.arguments.batch_size} utterances\n",
         flush=True,
     )
-    costs = summary(*measure(training, read_contenders(conf), arguments.rounds))
+    costs = summary(*measure(training, read_contenders(arms), arguments.rounds))
     print(table(costs))
     if output:
         write_json(output, {"threads": arguments.threads, "arms": costs})

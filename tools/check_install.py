@@ -221,7 +221,9 @@ def main() -> int:
     """Print the conflicts and the command that mends them; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--extras", default="", help="extras of espnet_otreg to check too, such as test,report"
+        "--extras",
+        default="espnet",
+        help="extras of espnet_otreg to check, such as espnet,report,test (default: espnet)",
     )
     parser.add_argument(
         "--python_only", action="store_true", help="check the version of this Python and no more"

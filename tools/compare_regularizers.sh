@@ -5,26 +5,27 @@
 #
 #   tools/compare_regularizers.sh [OPTIONS]        OPTIONS of egs2/mini_multi/slm1/run.sh
 #
-# --full true takes whole test sets, as tools/reproduce.sh does, and several times as long.
+# --full true takes whole test sets, as tools/reproduce.sh does, and several times as long. The
+# experiment is exp/mini: --preset, --tag and --exp_dir are refused.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 recipe=${root}/egs2/mini_multi/slm1
+# shellcheck source=lib.sh
+. "${root}/tools/lib.sh"
+for word in "$@"; do
+  [[ ! "${word}" =~ ^--(preset|tag|exp[_-]dir)$ ]] ||
+    die "${word}: the methods of the preset mini are compared in exp/mini" \
+      "give this option to ${recipe}/run.sh"
+done
 "${root}/tools/install.sh"
 # shellcheck source=/dev/null
 . "${OTREG_VENV:-${root}/tools/venv}/bin/activate"
 
-arms=(sft control otreg) pretrainings=(pretrain)
-for config in "${recipe}"/conf/mini/*.yaml; do
-  name=$(basename "${config}" .yaml)
-  case ${name} in
-    llm | sft | control | otreg | pretrain) ;;
-    pretrain*) pretrainings+=("${name}") ;;
-    *) arms+=("${name}") ;;
-  esac
-done
-settings=(--seeds "1 2 3" --publish_methods true --models_at_once 2
-  --arms "${arms[*]}" --pretrainings "${pretrainings[*]}")
+settings=(--seeds "1 2 3" --publish_methods true --models_at_once 2 --arms all --pretrainings all)
+if [[ " $* " =~ " --dry"[_-]"run " || " $* " == *" --help "* ]]; then # there is nothing to measure
+  exec "${recipe}/run.sh" "${settings[@]}" "$@"
+fi
 "${recipe}/run.sh" "${settings[@]}" "$@" --stop_stage analyze
 python "${root}/tools/benchmark_step.py" --model "${recipe}/exp/mini/sft_s1" \
   --json "${recipe}/exp/mini/step_times.json"

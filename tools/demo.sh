@@ -6,5 +6,5 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-"${root}/tools/install.sh"
+[[ "${1:-}" == --help ]] || "${root}/tools/install.sh"
 exec "${root}/egs2/mini_multi/slm1/run.sh" "$@"

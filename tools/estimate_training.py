@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What a training would take: memory and work of a step, computed without any weights.
 
-    tools/estimate_training.py egs2/TEMPLATE/slm1/conf/tuning/*.yaml [--seconds 10] [--tokens 40]
+    tools/estimate_training.py egs2/TEMPLATE/slm1/conf/tuning [--runs base] [--tokens 40]
+    tools/estimate_training.py conf/train.yaml
 
 All parts are built on PyTorch's device "meta", which has sizes and no content, from the published
 architectures in espnet_otreg/models_offline/architectures.py. "state" is weights, gradients and the
@@ -23,11 +24,11 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from espnet_otreg.errors import run_main
+from espnet_otreg.files import read_yaml
 from espnet_otreg.models_offline.architectures import find_architecture
+from espnet_otreg.recipe.preset import Preset
 from espnet_otreg.slm.config import LLMConfig, SLMConfig, parse_slm_config
-from espnet_otreg.slm.espnet_classes import espnet_class
 from espnet_otreg.slm.projectors import Projector
-from espnet_otreg.slm.train_config import read_yaml
 from espnet_otreg.tasks.summary import training_bytes
 
 _FRAME_SECONDS = 0.02  # of the pretrained encoders
@@ -50,12 +51,12 @@ class Estimate(NamedTuple):
 
 def _encoder(config: SLMConfig) -> tuple[nn.Module, int, float]:
     """Encoder, its dimension, and the seconds of a frame."""
-    if isinstance(config.encoder_conf, dict):
-        encoder = espnet_class("encoder", config.encoder)(input_size=80, **config.encoder_conf)
+    if config.encoder_conf.pretrained is None:
+        encoder = config.encoder_conf.build(input_size=80)
         return encoder, encoder.output_size(), 4 * 0.008  # hop of ESPnet's frontend, subsampling
-    architecture = find_architecture(config.encoder_conf.model)  # type: ignore[union-attr]
+    architecture = find_architecture(config.encoder_conf.pretrained)
     model = AutoModel.from_config(AutoConfig.for_model(**architecture))
-    if config.encoder == "hf_whisper":
+    if model.config.is_encoder_decoder:
         model = model.get_encoder()
     model.requires_grad_(False)
     return model, int(model.config.hidden_size), _FRAME_SECONDS
@@ -110,14 +111,19 @@ def estimate(values: dict[str, Any], seconds: float, tokens: int) -> Estimate:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("config", nargs="+", type=Path, help="training configurations")
+    parser.add_argument("config", type=Path, help="a YAML file, or a directory of experiment.yaml")
+    parser.add_argument("--runs", nargs="+", default=[], help="of experiment.yaml; by default all")
     parser.add_argument("--seconds", type=float, default=10.0, help="of an utterance")
     parser.add_argument("--tokens", type=int, default=40, help="of a transcript")
     arguments = parser.parse_args()
-    for path in arguments.config:
-        values = read_yaml(path)
+    if arguments.config.is_dir():
+        preset = Preset(arguments.config)
+        configs = {name: preset.config(name) for name in arguments.runs or preset.runs}
+    else:
+        configs = {arguments.config.stem: read_yaml(arguments.config)}
+    for name, values in configs.items():
         found = estimate(values, arguments.seconds, arguments.tokens)
-        print(f"{path.stem}: {found.line()}", flush=True)
+        print(f"{name}: {found.line()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-extras=report,demo,test
+extras=espnet,report,demo,test
 python=
 venv=${OTREG_VENV:-${root}/tools/venv}
 torch=

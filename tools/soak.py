@@ -72,9 +72,8 @@ def repeat_utterances(directory: Path) -> None:
 
 def is_flat(root: Path, minutes: float) -> bool:
     """Watch both processes and print the table; whether neither grows."""
-    server = ForkServer(root)
+    server = ForkServer(root / "fork_server")
     training = make_tiny_training(root / "training", server)
-    server.stop()
     config = {"num_iters_per_epoch": 100, "keep_nbest_models": 1}
     train = training.command(root / "train", "--max_epoch", "1000000", config=config)
     model = train_tiny_slm(root / "decoding", steps=20)

@@ -4,7 +4,8 @@
 #
 #   tools/test.sh [PYTEST ARGUMENTS]      for instance: tools/test.sh test/ot -k sinkhorn
 #
-# The tests run in as many processes as there are cores, at most four; -n 0 runs them in one.
+# The tests run in one process more than there are cores, since some wait for others, at most four;
+# -n 0 runs them in one.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -31,5 +32,5 @@ unset PYTHONPATH PYTHONDONTWRITEBYTECODE
 # The tests are small: threads inside a process would only get in each other's way.
 export OMP_NUM_THREADS=1
 # Files stay together, so that what their tests share is made once, and in our order.
-exec python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
+exec python -m pytest --numprocesses $(($(nproc) + 1)) --maxprocesses 4 --dist loadfile \
   --no-loadscope-reorder --durations 20 "$@" </dev/null

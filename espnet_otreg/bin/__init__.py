@@ -1,1 +1,1 @@
-"""Command lines, one per verb."""
+"""Command lines, one module each."""

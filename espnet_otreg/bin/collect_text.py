@@ -31,8 +31,8 @@ def main() -> None:
     args = get_parser().parse_args()
     from espnet_otreg.data.archives import obtain
     from espnet_otreg.data.languages import canonical_language
-    from espnet_otreg.slm.text_llm.corpus import collect_text, read_transcripts, write_corpus
-    from espnet_otreg.slm.text_llm.packages import TEXT_SOURCES
+    from espnet_otreg.text_llm.corpus import collect_text, read_transcripts, write_corpus
+    from espnet_otreg.text_llm.packages import TEXT_SOURCES
 
     languages = [canonical_language(name) for name in args.languages]
     for source in TEXT_SOURCES.values():

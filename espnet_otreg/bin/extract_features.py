@@ -53,7 +53,7 @@ def main() -> None:
     data, output = arguments.pop("data"), arguments.pop("output")
     if len(data) != len(output):
         raise UserError(f"--data names {len(data)} directories, --output {len(output)}")
-    from espnet_otreg.slm.extraction import extract_features
+    from espnet_otreg.features.extraction import extract_features
 
     for source, target in zip(data, output, strict=True):
         extract_features(source, target, **arguments)

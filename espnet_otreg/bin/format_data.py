@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from espnet_otreg.data.audio.options import add_audio_options
+from espnet_otreg.data.audio.options import add_audio_options, truth
+from espnet_otreg.data.digests import UNREADABLE
 from espnet_otreg.data.format import format_data
 from espnet_otreg.data.own_text import RAW_TEXT
 from espnet_otreg.data.prep_log import format_counts
@@ -34,6 +35,11 @@ def get_parser() -> argparse.ArgumentParser:
         help="file with lines 'MARK remove', 'MARK keep', 'MARK drop' or 'MARK word TEXT' that say "
         "what marks such as [door] in the transcripts are",
     )  # fmt: skip
+    parser.add_argument(
+        "--skip_unreadable", type=truth, nargs="?", const=True, default=False,
+        help="leave out utterances whose recording is missing or cannot be read; they are counted "
+        "and listed in OUTPUT_DIR/unreadable, which is part of what everything made from it is",
+    )  # fmt: skip
     parser.add_argument("--nj", type=JOBS, default=2, help="processes")
     return parser
 
@@ -51,6 +57,7 @@ def main() -> None:
         resample=arguments.resample,
         jobs=arguments.nj,
         marks=arguments.marks,
+        skip_unreadable=arguments.skip_unreadable,
     )
     for sentence in report.conversions:
         print(sentence)
@@ -59,6 +66,13 @@ def main() -> None:
         f"{arguments.output_dir}: {report.kept} utterances, {report.seconds:.1f} s; "
         f"dropped: {dropped}"
     )
+    if report.unreadable:
+        first = min(report.unreadable)
+        print(
+            f"{len(report.unreadable)} utterances without a readable recording are left out and "
+            f"listed in {arguments.output_dir / UNREADABLE}, for instance {first}: "
+            f"{report.unreadable[first]}"
+        )
     if arguments.marks and (arguments.data_dir / RAW_TEXT).exists():
         print(f"{arguments.data_dir} has {RAW_TEXT}: its text is prepared, --marks is not used")
     if report.marks:

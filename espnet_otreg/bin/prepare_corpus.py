@@ -5,26 +5,27 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from espnet_otreg.data.corpora import CORPORA, PUBLISHED
-from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.errors import UserError, run_main
 from espnet_otreg.ranges import JOBS
 
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of the command."""
+    from espnet_otreg.data.corpora import CORPORA, published_corpora
+
     parser = argparse.ArgumentParser(
         description="Make the Kaldi data directory of one corpus in one language, with "
         "prep_log.json: what was kept, mended and dropped, and why.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    names = sorted([*CORPORA, *PUBLISHED])
+    published = published_corpora()
+    names = sorted([*CORPORA, *published])
     parser.add_argument("--corpus", choices=names, required=True, help="its name")
     parser.add_argument("--language", required=True, help="code or name")
     parser.add_argument("--corpus_dir", type=Path, required=True, help="the publisher's files")
     parser.add_argument("--output_dir", type=Path, required=True, help="is replaced as a whole")
     parser.add_argument(
-        "--subset", help=f"the publisher's set, of {', '.join(sorted(PUBLISHED))}; others have none"
+        "--subset", help=f"the publisher's set, of {', '.join(sorted(published))}; others have none"
     )
     parser.add_argument("--nj", type=JOBS, default=2, help="files looked at at a time")
     return parser
@@ -33,9 +34,12 @@ def get_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Prepare and print the number of utterances."""
     arguments = get_parser().parse_args()
+    from espnet_otreg.data.corpora import CORPORA, published_corpora
+    from espnet_otreg.data.languages import canonical_language
+
     language = canonical_language(arguments.language)
     places = (arguments.corpus_dir, arguments.output_dir, language)
-    published = PUBLISHED.get(arguments.corpus)
+    published = published_corpora().get(arguments.corpus)
     if (published is None) != (arguments.subset is None):
         raise UserError(
             f"--corpus {arguments.corpus} {'has no' if published is None else 'needs a'} subset",

@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from espnet_otreg.data.corpora import PUBLISHED
-from espnet_otreg.data.languages import canonical_language
-from espnet_otreg.data.published_sets import parse_parts, pool_sets, prepare_parts
 from espnet_otreg.errors import run_main
 from espnet_otreg.ranges import COUNT, JOBS
 
@@ -16,8 +13,11 @@ SETS = ("train", "dev", "test", "ood")
 
 def get_parser() -> argparse.ArgumentParser:
     """The options of the command."""
+    from espnet_otreg.data.corpora import published_corpora
+
     names = ", ".join(
-        f"{name} ({', '.join(corpus.subsets)})" for name, corpus in sorted(PUBLISHED.items())
+        f"{name} ({', '.join(corpus.subsets)})"
+        for name, corpus in sorted(published_corpora().items())
     )
     parser = argparse.ArgumentParser(
         description="Make train, dev, test and ood from the publishers' own sets, fetching what "
@@ -50,14 +50,19 @@ def get_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Fetch, prepare, pool, and print the tables."""
     arguments = get_parser().parse_args()
+    from espnet_otreg.data.corpora import published_corpora
+    from espnet_otreg.data.languages import canonical_language
+    from espnet_otreg.data.published_sets import parse_parts, pool_sets, prepare_parts
+
     languages = [canonical_language(name) for name in arguments.languages.split(",")]
     sets = {
         name: parse_parts(getattr(arguments, name), languages, need_all=name != "ood")
         for name in SETS
     }
+    corpora = published_corpora()
     for corpus in dict.fromkeys(part.corpus for part in sets["ood"]):
         for language in languages:
-            if not PUBLISHED[corpus].has(language):
+            if not corpora[corpus].has(language):
                 print(f"{corpus} is not in '{language}': no out-of-domain set of it")
     prepared = prepare_parts(
         [part for parts in sets.values() for part in parts],

@@ -16,7 +16,9 @@ def get_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--model_dir", type=Path, required=True, help="training directory")
-    parser.add_argument("--checkpoint", help="file name; else averaged, best or latest")
+    parser.add_argument(
+        "--checkpoint", help="file name; else the experiment's; else averaged, best, latest"
+    )
     parser.add_argument("--data_dir", type=Path, nargs="+", required=True, help="test sets")
     parser.add_argument("--output", type=Path, required=True, help="analysis.json to write")
     parser.add_argument(

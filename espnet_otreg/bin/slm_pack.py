@@ -12,7 +12,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model_dir", required=True, help="training directory")
     parser.add_argument("--output", required=True, help="directory to make or to replace")
-    parser.add_argument("--checkpoint", help="file name; else averaged, best or latest")
+    parser.add_argument(
+        "--checkpoint", help="file name; else the experiment's; else averaged, best, latest"
+    )
     parser.add_argument(
         "--copy_models",
         action="store_true",
@@ -24,7 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Parse the command line and pack."""
     args = get_parser().parse_args()
-    from espnet_otreg.slm.pack import pack_model
+    from espnet_otreg.inference.pack import pack_model
 
     pack_model(args.model_dir, args.output, args.checkpoint, args.copy_models)
     print(f"{args.output}: packed; transcribe with slm_transcribe --model_dir {args.output}")

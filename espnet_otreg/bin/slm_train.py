@@ -22,7 +22,7 @@ def main() -> None:
         )
         return
     if not {"--help_all", "--print_config"} & set(arguments):
-        from espnet_otreg.slm.train_config import check_train_arguments
+        from espnet_otreg.tasks.train_config import check_train_arguments
 
         # Before ESPnet is loaded, which takes several seconds.
         check_train_arguments(arguments, data="--check" not in arguments)

@@ -11,14 +11,14 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from espnet_otreg.decoding.options import RANGES
+from espnet_otreg.decoding.modes import SAMPLES, Mode, configure_modes, known_modes, mode_options
 from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.inference.outputs import FORMATS, quiet_about_closed_pipe
+from espnet_otreg.inference.startup import without_compiler, without_garbage_collection
 from espnet_otreg.ranges import BATCH_SIZE
-from espnet_otreg.slm.startup import without_compiler, without_garbage_collection
-from espnet_otreg.transcription.outputs import FORMATS, quiet_about_closed_pipe
 
 if TYPE_CHECKING:
-    from espnet_otreg.slm.speech_lm import SpeechLM
+    from espnet_otreg.inference.speech_lm import SpeechLM
 
 Start = Callable[[], contextlib.AbstractContextManager[None]]
 
@@ -34,7 +34,10 @@ def get_parser() -> argparse.ArgumentParser:
         "--mode", help="ctc, llm, joint (default, where there is CTC), sample or llm_no_speech"
     )
     parser.add_argument(
-        "--num_samples", type=RANGES["num_samples"].read, default=8, help="of the LLM (mode sample)"
+        "--num_samples",
+        type=mode_options()["num_samples"].read,
+        default=8,
+        help="of the LLM (mode sample)",
     )
     formats = "; ".join(f"{kind}: {text}" for kind, text in FORMATS.items())
     parser.add_argument("--format", default="txt", choices=FORMATS, help=formats)
@@ -45,7 +48,9 @@ def get_parser() -> argparse.ArgumentParser:
         default=1,
         help="recordings decoded together; more is faster",
     )
-    parser.add_argument("--checkpoint", help="file name; else averaged, best or latest")
+    parser.add_argument(
+        "--checkpoint", help="file name; else the experiment's; else averaged, best, latest"
+    )
     parser.add_argument("--encoder", help="the encoder's directory or hub name, if it has moved")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
     return parser
@@ -57,15 +62,16 @@ def main(start: Start = contextlib.nullcontext) -> None:
     args = parser.parse_args()
     if not args.audio and args.list is None:
         parser.error("the following arguments are required: audio (or --list)")
-    from espnet_otreg.decoding.options import MODES, DecodingOptions, check_modes
-    from espnet_otreg.transcription.inputs import find_inputs
-    from espnet_otreg.transcription.run import Task, transcribe
+    from espnet_otreg.inference.inputs import find_inputs
+    from espnet_otreg.inference.transcribe import Task, transcribe
 
-    options = DecodingOptions(num_samples=args.num_samples if args.mode == "sample" else 0)
+    samples = args.mode is not None and SAMPLES in known_modes().get(args.mode, Mode).needs
+    options = {"num_samples": args.num_samples} if samples else {}
     if args.mode is not None:
-        check_modes([args.mode], options)
-    if args.mode == "llm_shuffled":
-        raise UserError(f"mode {args.mode!r}: {MODES[args.mode]}", "--mode", "take slm_decode")
+        mode = configure_modes([args.mode], options)[args.mode]
+        if mode.source is not None:
+            what = f"mode {args.mode!r}: {mode.summary}"
+            raise UserError(what, "--mode", "take slm_decode")
     task = Task(
         find_inputs(args.audio, args.list),
         args.model_dir,
@@ -78,7 +84,7 @@ def main(start: Start = contextlib.nullcontext) -> None:
 
     def load() -> SpeechLM:
         with without_garbage_collection():
-            from espnet_otreg.slm.speech_lm import SpeechLM
+            from espnet_otreg.inference.speech_lm import SpeechLM
 
             return SpeechLM.from_pretrained(
                 args.model_dir,

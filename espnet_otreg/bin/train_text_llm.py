@@ -28,7 +28,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """``train_text_llm --data_dir dump/raw/train --corpus data/text --output exp/llm``."""
     args = get_parser().parse_args()
-    from espnet_otreg.slm.text_llm.settings import check_languages, read_settings
+    from espnet_otreg.text_llm.settings import check_languages, read_settings
 
     settings = read_settings(args.config)
     from espnet_otreg.data.kaldi_dir import read_table
@@ -38,9 +38,9 @@ def main() -> None:
     if args.check:
         check_languages(languages.values(), settings)
         return
-    from espnet_otreg.slm.text_llm.corpus import read_corpus
-    from espnet_otreg.slm.text_llm.settings import Sentence
-    from espnet_otreg.slm.text_llm.training import train_text_llm
+    from espnet_otreg.text_llm.corpus import read_corpus
+    from espnet_otreg.text_llm.settings import Sentence
+    from espnet_otreg.text_llm.training import train_text_llm
 
     texts = read_table(args.data_dir / "text")
     transcripts = [Sentence(text, languages[key]) for key, text in texts.items()]

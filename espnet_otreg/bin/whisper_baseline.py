@@ -24,7 +24,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Parse the command line and run."""
     arguments = get_parser().parse_args()
-    from espnet_otreg.slm.whisper_baseline import decode_baseline
+    from espnet_otreg.decoding.whisper_baseline import decode_baseline
 
     decode_baseline(**vars(arguments))
 

@@ -1,1 +1,1 @@
-"""One corpus = one pure function that makes a Kaldi data directory; no torch here."""
+"""Preparation of corpora as Kaldi data directories; imports no torch."""

@@ -17,10 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from espnet_otreg.data.kaldi_dir import replace_directory
 from espnet_otreg.data.sources import Package, Source
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import atomic_write, read_json, write_json
+from espnet_otreg.files import atomic_write, read_json, replace_directory, write_json
 
 _CONTENT = ".content.json"
 _AR_MAGIC = b"!<arch>\n"

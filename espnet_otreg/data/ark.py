@@ -1,7 +1,8 @@
-"""Feature matrices from Kaldi archives, of which nothing is believed."""
+"""Feature matrices from Kaldi archives, with every header checked before it is used."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -11,15 +12,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from espnet_otreg.data.digests import UTT2DIGEST
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
 
 _BINARY = b"\0B"
 _AGAIN = "run stage 3 (features) again"
+_DAMAGED = "the archive is damaged: run stage 3 (features) again with --force"
 
 
-def read_features(source: str, utterance: str) -> NDArray[np.float32]:
+def matrix_digest(features: NDArray[np.float32]) -> str:
+    """sha256 of the numbers of a matrix.
+
+    >>> matrix_digest(np.zeros((2, 3), np.float32))[:8]
+    '9d908ecf'
+    """
+    return hashlib.sha256(np.ascontiguousarray(features, "<f4")).hexdigest()
+
+
+def read_features(source: str, utterance: str, digest: str | None = None) -> NDArray[np.float32]:
     """A matrix (T, D) of a Kaldi archive.
 
     Kaldi's readers run a ``source`` that ends in ``|`` as a command, and kaldiio unpickles what an
@@ -28,9 +40,11 @@ def read_features(source: str, utterance: str) -> NDArray[np.float32]:
     Args:
         source: ``FILE:OFFSET``.
         utterance: for messages.
+        digest: that :func:`matrix_digest` gave when it was written.
 
     Raises:
-        UserError: if it cannot be read, is no matrix, empty or not finite, naming the utterance.
+        UserError: if it cannot be read, is no matrix, empty, not finite or not what was written,
+            naming the utterance.
     """
     where = f"utterance {utterance} ({source})"
     path, _, offset = source.rpartition(":")
@@ -43,6 +57,8 @@ def read_features(source: str, utterance: str) -> NDArray[np.float32]:
     if not features.size or not np.isfinite(features).all():
         fault = "contain NaN or infinity" if features.size else "are empty"
         raise UserError(f"the features {fault}", where, "make them again")
+    if digest is not None and matrix_digest(features) != digest:
+        raise UserError("the features are not those that were written", where, _DAMAGED)
     return features
 
 
@@ -82,6 +98,8 @@ def read_description(path: str | Path) -> dict[str, Any]:
 class FeatureTable(Mapping[str, NDArray[np.float32]]):
     """The matrices that a ``feats.scp`` lists, read when they are asked for.
 
+    Each is compared with its digest where there is an ``utt2digest`` beside the table.
+
     Args:
         path: lines of ``<utterance> FILE:OFFSET``.
 
@@ -91,9 +109,11 @@ class FeatureTable(Mapping[str, NDArray[np.float32]]):
 
     def __init__(self, path: str | Path) -> None:
         self._sources = read_table(path)
+        digests = Path(path).with_name(UTT2DIGEST)
+        self._digests = read_table(digests) if digests.is_file() else {}
 
     def __getitem__(self, key: str) -> NDArray[np.float32]:
-        return read_features(self._sources[key], key)
+        return read_features(self._sources[key], key, self._digests.get(key))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sources)

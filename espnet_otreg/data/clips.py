@@ -1,4 +1,4 @@
-"""From what a publisher says of its recordings to a data directory and the log of what is left."""
+"""From a publisher's list of recordings to a data directory and a log of what was dropped."""
 
 from __future__ import annotations
 

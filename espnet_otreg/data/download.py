@@ -1,4 +1,4 @@
-"""Large files over HTTP: an interrupted download goes on, and what came is what should come."""
+"""Resumable downloads over HTTP, with checksums."""
 
 from __future__ import annotations
 

@@ -6,15 +6,16 @@ import dataclasses
 import functools
 import hashlib
 import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from espnet_otreg.arguments import checked
-from espnet_otreg.data.audio import Conversions, write_wav
+from espnet_otreg.data.audio import Conversions, read_source, write_wav
+from espnet_otreg.data.audio.decode import seconds_of
 from espnet_otreg.data.audio.options import AudioOptions
 from espnet_otreg.data.audio.recording import Recording, read_recordings
+from espnet_otreg.data.digests import UNREADABLE, UTT2DIGEST, part_digest
 from espnet_otreg.data.kaldi_dir import (
     Utterance,
     own_domain,
@@ -29,11 +30,12 @@ from espnet_otreg.data.prep_log import format_counts
 from espnet_otreg.data.split import lowest_hash
 from espnet_otreg.data.validate import DataErrors, require_valid
 from espnet_otreg.errors import UserError, sentence_for
-from espnet_otreg.files import lock_directory, read_json, write_json
+from espnet_otreg.files import lock_directory, read_json, sha256_file, write_json
 from espnet_otreg.ranges import COUNT, JOBS, require_in_range
 
 SAMPLE_RATE = 16000
 REPORT = "format_report.json"
+STATE = "format.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,7 @@ class FormatReport:
     """What :func:`format_data` kept, dropped (reason -> utterance ids) and converted.
 
     ``marks`` are the ids of utterances with marks, by what was done: ``"[noise] removed"``.
+    ``unreadable`` says of each utterance that was left out for its recording why.
     """
 
     kept: int
@@ -48,6 +51,7 @@ class FormatReport:
     dropped: dict[str, list[str]]
     marks: dict[str, list[str]]
     conversions: tuple[str, ...] = ()
+    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,24 +101,42 @@ def read_any_data_dir(directory: str | Path, rules: Sequence[MarkRule] = ()) -> 
     return AnyDataDir(utterances, recordings, own.dropped, own.marks)
 
 
-def _convert(item: tuple[Recording, str], options: AudioOptions) -> tuple[str | None, Conversions]:
-    """Convert one (source, target); the sentence that says why not, and what was converted."""
-    source, target = item
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """One recording as it was converted: why not, what was done to it, and sha256 of the WAV."""
+
+    fault: str
+    seen: Conversions
+    digest: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Item:
+    """A recording, the WAV to make of it, and what sha256 that had if it was finished before."""
+
+    source: Recording
+    target: str
+    before: str | None
+
+
+def _convert(item: _Item, options: AudioOptions) -> Converted:
+    """Convert one recording; a WAV that an earlier run has made is kept, unless it has changed."""
+    source, target = item.source, item.target
     seen = Conversions()
     if os.path.exists(target):
-        return None, seen
+        digest = sha256_file(target)
+        if item.before in (None, digest):
+            return Converted("", seen, digest)
     try:
-        write_wav(target, source.read(SAMPLE_RATE, options, seen), SAMPLE_RATE)
+        samples = source.read(SAMPLE_RATE, options, seen)
+        return Converted("", seen, write_wav(target, samples, SAMPLE_RATE))
     except (UserError, OSError) as error:
         if isinstance(error, OSError) and str(error.filename) != source.path:
             raise  # the output disk is full or not writable: no fault of this recording
-        return sentence_for(error), seen
-    return None, seen
+        return Converted(sentence_for(error), seen)
 
 
-def _run(
-    items: Sequence[tuple[Recording, str]], options: AudioOptions, jobs: int
-) -> Iterator[tuple[str | None, Conversions]]:
+def _run(items: Sequence[_Item], options: AudioOptions, jobs: int) -> Iterator[Converted]:
     convert = functools.partial(_convert, options=options)
     if jobs == 1:
         yield from map(convert, items)
@@ -123,35 +145,61 @@ def _run(
             yield from pool.map(convert, items, chunksize=16)
 
 
-def _by_duration(
-    found: AnyDataDir, minimum: float, maximum: float
-) -> tuple[list[Utterance], list[str]]:
-    kept, errors = [], []
+@dataclasses.dataclass(frozen=True)
+class _Looked:
+    """What the recordings are: those to keep, digests of their content, and faults by id."""
+
+    kept: list[Utterance]
+    digests: dict[str, str]
+    faults: dict[str, str]
+
+
+def _look(found: AnyDataDir, minimum: float, maximum: float) -> _Looked:
+    """Measure and name the content of every recording, which is read once for both."""
+    looked = _Looked([], {}, {})
+    files: dict[str, str] = {}  # of recordings in parts, which are read once for all of these
     for utterance in found.utterances:
+        key = utterance.utterance_id
+        recording = found.recordings[key]
         try:
-            seconds = found.recordings[utterance.utterance_id].seconds()
+            if recording.start is None and recording.end is None:
+                source = read_source(recording.path)
+                seconds = seconds_of(source)
+                looked.digests[key] = hashlib.sha256(source.content).hexdigest()
+            else:
+                if recording.path not in files:
+                    files[recording.path] = sha256_file(recording.path)
+                seconds = recording.seconds()
+                looked.digests[key] = part_digest(files[recording.path], recording)
         except (UserError, OSError) as error:
-            errors.append(f"utterance '{utterance.utterance_id}': {sentence_for(error)}")
+            looked.faults[key] = sentence_for(error)
             continue
         # Nothing at all is a fault that is reported when the file is read, not a short utterance.
         reason = "too_short" if 0 < seconds < minimum else "too_long" if seconds > maximum else ""
         if reason:
-            found.dropped.setdefault(reason, []).append(utterance.utterance_id)
+            found.dropped.setdefault(reason, []).append(key)
         else:
-            kept.append(utterance)
-    return kept, errors
+            looked.kept.append(utterance)
+    return looked
 
 
-def _source_digest(found: AnyDataDir, options: AudioOptions) -> str:
-    """Changes when any source file does; WAV files made from other sources are thrown away."""
-    digest = hashlib.sha256(f"{SAMPLE_RATE} {options}\n".encode())
-    for utterance in found.utterances:
-        recording = found.recordings[utterance.utterance_id]
-        stat = os.stat(recording.path)
-        described = " ".join(map(str, recording.described()))
-        line = f"{utterance.utterance_id} {described} {stat.st_size} {stat.st_mtime_ns}\n"
-        digest.update(line.encode())
-    return digest.hexdigest()
+def _begin(output_dir: Path, conversion: str, sources: Mapping[str, str]) -> dict[str, str]:
+    """Remove the WAV files that the recordings would not give any more; sha256 of the others.
+
+    :data:`STATE` says of what content each WAV was made, and is written before any of them. It
+    names their own content only when a run has ended: of an interrupted one that is not known.
+    """
+    wav_dir, state = output_dir / "wavs", output_dir / STATE
+    wav_dir.mkdir(exist_ok=True)
+    before = read_json(state) if state.exists() else {}
+    same = before.get("conversion") == conversion
+    made_of = before.get("sources", {}) if same else {}
+    for path in wav_dir.iterdir():
+        if path.stem not in sources or made_of.get(path.stem) != sources[path.stem]:
+            path.unlink()
+    (output_dir / UTT2DIGEST).unlink(missing_ok=True)  # comes back at the end, with what is true
+    write_json(state, {"conversion": conversion, "sources": sources})
+    return before.get("wavs", {}) if same else {}
 
 
 @checked
@@ -165,12 +213,15 @@ def format_data(
     resample: bool = True,
     jobs: int = 1,
     marks: str | Path | None = None,
+    skip_unreadable: bool = False,
 ) -> FormatReport:
     """Convert a data directory to 16 kHz, mono, 16-bit WAV.
 
-    ``output_dir`` gets ``wavs/`` and the tables with utt2dur (seconds) and utt2num_samples; the
-    tables are written last, so an interrupted run leaves none and is taken up where it stopped.
-    Segments of recordings are cut out. :data:`REPORT` there lists what was dropped, and the marks.
+    ``output_dir`` gets ``wavs/`` and the tables with utt2dur (seconds), utt2num_samples and
+    utt2digest (sha256 of each WAV); the tables are written last, so an interrupted run leaves none
+    and is taken up where it stopped. A later run converts what holds something else than before,
+    and nothing else. Segments of recordings are cut out. :data:`REPORT` there lists what was
+    dropped, and the marks.
 
     Args:
         data_dir: a valid data directory; audio in any format and rate.
@@ -181,6 +232,9 @@ def format_data(
         resample: convert other rates; if false they are refused.
         jobs: processes.
         marks: file that says what marks in the transcripts are; None knows the usual ones.
+        skip_unreadable: leave out utterances whose recording is missing or cannot be read, and
+            list them with the reason in the table ``unreadable``, which everything made from
+            ``output_dir`` counts as a part of it; if false they are errors.
 
     Raises:
         DataErrors: with every fault of the directory or its audio, marks that nobody knows
@@ -197,71 +251,80 @@ def format_data(
     if data_dir.resolve() == output_dir.resolve():
         raise UserError("input and output are one directory", str(data_dir), "choose another one")
     rules = read_mark_rules(marks) if marks is not None else []
-    require_valid(data_dir, rules)
+    require_valid(data_dir, rules, readable=not skip_unreadable)
     found = read_any_data_dir(data_dir, rules)
     options = AudioOptions(resample, mix_channels)
-    digest = _source_digest(found, options)
-    kept, errors = _by_duration(found, min_duration, max_duration)
-    if errors:
-        raise DataErrors(data_dir, errors)
-    chosen = lowest_hash(kept, limit)
+    looked = _look(found, min_duration, max_duration)
+    faults = looked.faults
+    if faults and not skip_unreadable:
+        raise _faults(data_dir, faults)
+    chosen = lowest_hash(looked.kept, limit)
     if not chosen:
-        counts = format_counts({reason: len(ids) for reason, ids in found.dropped.items()})
-        raise UserError(
-            f"no utterance is left; dropped: {counts}",
-            str(data_dir),
-            "look at the durations and texts",
-        )
+        raise _nothing_left(data_dir, found, faults)
     with lock_directory(output_dir):
-        wav_dir, state = output_dir / "wavs", output_dir / "format.json"
-        if not state.exists() or read_json(state)["source_sha256"] != digest:
-            shutil.rmtree(wav_dir, ignore_errors=True)
-        wav_dir.mkdir(exist_ok=True)
-        write_json(state, {"source_sha256": digest, "sample_rate": SAMPLE_RATE})
-        items = [
-            (found.recordings[u.utterance_id], str(wav_dir / f"{u.utterance_id}.wav"))
-            for u in chosen
-        ]
-        outcomes = list(_run(items, options, jobs))
+        conversion = f"{SAMPLE_RATE} {options}"
+        sources = {u.utterance_id: looked.digests[u.utterance_id] for u in chosen}
+        before = _begin(output_dir, conversion, sources)
+        targets = {key: str(output_dir / "wavs" / f"{key}.wav") for key in sources}
+        items = [_Item(found.recordings[k], targets[k], before.get(k)) for k in sources]
+        outcomes = dict(zip(sources, _run(items, options, jobs), strict=True))
         seen = Conversions()
-        for _, conversions in outcomes:
-            seen.add(conversions)
-        errors = [
-            f"utterance '{u.utterance_id}': {fault}"
-            for u, (fault, _) in zip(chosen, outcomes, strict=True)
-            if fault
+        for outcome in outcomes.values():
+            seen.add(outcome.seen)
+        faults |= {key: outcome.fault for key, outcome in outcomes.items() if outcome.fault}
+        if faults and not skip_unreadable:
+            seen.say()  # the next run finds these WAVs made and has nothing to say of them
+            raise _faults(data_dir, faults)
+        made = [
+            dataclasses.replace(u, wav=targets[u.utterance_id])
+            for u in chosen
+            if u.utterance_id not in faults
         ]
-        if errors:
-            raise DataErrors(data_dir, errors)
-        report = _finish(chosen, items, output_dir, found)
+        if not made:
+            raise _nothing_left(data_dir, found, faults)
+        digests = {u.utterance_id: outcomes[u.utterance_id].digest for u in made}
+        report = _finish(made, digests, output_dir, found, faults)
+        state = {"conversion": conversion, "sources": sources, "wavs": digests}
+        write_json(output_dir / STATE, state)
         return dataclasses.replace(report, conversions=tuple(seen.sentences()))
 
 
+def _faults(data_dir: Path, faults: Mapping[str, str]) -> DataErrors:
+    errors = [f"utterance '{key}': {fault}" for key, fault in sorted(faults.items())]
+    return DataErrors(data_dir, errors)
+
+
+def _nothing_left(data_dir: Path, found: AnyDataDir, faults: Mapping[str, str]) -> UserError:
+    counts = {reason: len(ids) for reason, ids in found.dropped.items()}
+    counts |= {"unreadable": len(faults)} if faults else {}
+    return UserError(
+        f"no utterance is left; dropped: {format_counts(counts)}",
+        str(data_dir),
+        "look at the durations and texts",
+    )
+
+
 def _finish(
-    chosen: list[Utterance],
-    items: Sequence[tuple[Recording, str]],
+    made: Sequence[Utterance],
+    digests: Mapping[str, str],
     output_dir: Path,
     found: AnyDataDir,
+    unreadable: dict[str, str],
 ) -> FormatReport:
-    """Remove what an earlier, larger selection left, and write the tables."""
+    """Write the tables."""
     import soundfile
 
-    targets = {target for _, target in items}
-    for path in (output_dir / "wavs").iterdir():
-        if str(path) not in targets:
-            path.unlink()
-    samples = {
-        u.utterance_id: soundfile.info(target).frames
-        for u, (_, target) in zip(chosen, items, strict=True)
-    }
-    formatted = [
-        dataclasses.replace(u, wav=target) for u, (_, target) in zip(chosen, items, strict=True)
-    ]
+    samples = {u.utterance_id: soundfile.info(u.wav).frames for u in made}
     write_table(output_dir / "utt2num_samples", {k: str(n) for k, n in samples.items()})
     write_table(output_dir / "utt2dur", {k: f"{n / SAMPLE_RATE:.4f}" for k, n in samples.items()})
-    write_tables(output_dir, formatted)
+    write_tables(output_dir, made)
+    if unreadable:
+        write_table(output_dir / UNREADABLE, unreadable)
+    else:
+        (output_dir / UNREADABLE).unlink(missing_ok=True)
+    write_table(output_dir / UTT2DIGEST, digests)
     seconds = sum(samples.values()) / SAMPLE_RATE
-    report = FormatReport(len(chosen), seconds, found.dropped, found.marks)
+    report = FormatReport(len(made), seconds, found.dropped, found.marks, unreadable=unreadable)
     written = dataclasses.asdict(report)
     del written["conversions"]  # a run that is taken up knows of its own only
     write_json(output_dir / REPORT, written)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import dataclasses
 import os
-import shutil
-import threading
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import atomic_write
+from espnet_otreg.files import atomic_write, replace_directory
 from espnet_otreg.utf8 import not_utf8, other_encoding, visible
 
 
@@ -61,7 +58,7 @@ def _form_fault(key: str, value: str) -> str:
         return f"expected a key, one space and a value{found}; write one ordinary space"
     is_plain = key.isascii() and key.isprintable()  # of a million keys, nearly all
     if not is_plain and any(unicodedata.category(character)[0] in "ZC" for character in key):
-        return f"the id '{visible(key)}' holds a character that nobody sees; remove it"
+        return f"the id '{visible(key)}' holds an invisible character; remove it"
     if "\r" in value or "\0" in value:
         return "a carriage return or a zero byte inside the line; save the file as plain text"
     return ""
@@ -70,7 +67,7 @@ def _form_fault(key: str, value: str) -> str:
 def scan_table(path: str | Path) -> tuple[list[Row], list[str]]:
     """The rows of a table and one sentence for every fault of its form.
 
-    Faults are: no key, a key that comes twice, a key out of order, a character that nobody sees
+    Faults are: no key, a key that comes twice, a key out of order, an invisible character
     in the key or behind it, bytes that are not UTF-8. A byte order mark is no fault.
 
     Raises:
@@ -212,57 +209,6 @@ def write_tables(directory: str | Path, utterances: Iterable[Utterance]) -> None
     for name, field in TABLES.items():
         write_table(directory / name, {key: getattr(u, field) for key, u in listed.items()})
     write_spk2utt(directory, {key: u.speaker for key, u in listed.items()})
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it runs, and belongs to somebody else
-    return True
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """Remove what a killed process left beside ``directory``."""
-    for leftover in directory.parent.glob(f".{directory.name}.*.*.*"):
-        process, _, kind = leftover.name.removeprefix(f".{directory.name}.").split(".", 2)
-        if kind in ("tmp", "old") and process.isdigit() and not _is_running(int(process)):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def replace_directory(directory: str | Path) -> Iterator[Path]:
-    """A fresh directory that takes the place of ``directory`` only when all went well.
-
-    Raises:
-        OSError: if it cannot be made; what was there before stays.
-
-    >>> import tempfile
-    >>> target = Path(tempfile.mkdtemp()) / "train"
-    >>> with replace_directory(target) as fresh:
-    ...     write_table(fresh / "text", {"a": "one"})
-    >>> read_table(target / "text")
-    {'a': 'one'}
-    """
-    directory = Path(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(directory)
-    # Process and thread: several threads of one process may fetch at the same time.
-    writer = f"{os.getpid()}.{threading.get_ident()}"
-    fresh = directory.with_name(f".{directory.name}.{writer}.tmp")
-    fresh.mkdir()
-    try:
-        yield fresh
-        # Two renames and no copy: a reader sees the old directory, none, or the new one.
-        old = directory.with_name(f".{directory.name}.{writer}.old")
-        if directory.exists():
-            directory.rename(old)
-        fresh.rename(directory)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def write_data_dir(directory: str | Path, utterances: Iterable[Utterance]) -> None:

@@ -1,4 +1,4 @@
-"""The marks of transcribers and tokenizers that say of themselves what they are.
+"""Marks of transcribers and tokenizers with a known meaning.
 
 From the conventions of LDC (Switchboard, Fisher, CallHome), WSJ, TED-LIUM, BABEL, CHAT, CMU Sphinx,
 GigaSpeech, Kaldi, HTK, and the special tokens of tokenizers. What may also be a word that somebody
@@ -57,7 +57,7 @@ def content_of(mark: str) -> str:
 
 
 def is_sound(content: str) -> bool:
-    """Whether a content is a sound, silence or speech that nobody has understood: no word.
+    """Whether a mark stands for a sound, silence or unintelligible speech, not for a word.
 
     >>> is_sound("noise"), is_sound("hesitation"), is_sound("door"), is_sound("s")
     (True, True, False, False)

@@ -19,7 +19,7 @@ from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.errors import UserError
 
 AUTO = "auto"  # asks for language identification where a language is expected
-DEFAULT = "default"  # stands where nobody has named a language
+DEFAULT = "default"  # stands where no language is given
 
 _EXAMPLE = "give a code of ISO 639 or an English name, for instance 'it' or 'Italian'"
 _CODE = re.compile("[a-z]{2,3}")
@@ -59,7 +59,7 @@ def canonical_language(name: str) -> str:
 
 
 def language_or_default(name: str) -> str:
-    """The code of a language, or ``default`` where nobody has named one.
+    """The code of a language, or ``default`` where none is given.
 
     Raises:
         UserError: as :func:`canonical_language`.
@@ -189,7 +189,7 @@ def same_language(code: str, known: Iterable[str]) -> str | None:
 
 
 def _hint(name: str) -> str:
-    """What somebody who wrote ``name`` may have meant."""
+    """A hint with the language that an unknown ``name`` may stand for."""
     country = _country(name)
     if country is not None:
         return f"that is a country, did you mean {describe_language(country)}?"

@@ -1,4 +1,4 @@
-"""What the user says of the marks in the transcripts: the file of ``--marks``."""
+"""The user's rules for marks in transcripts: the file of ``--marks``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPEAKER_LABEL = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class MarkRule:
-    """What the user says of a mark.
+    """A rule of the user for a mark.
 
     Attributes:
         mark: as it stands in the transcripts; ``*`` is any characters, case does not count.

@@ -53,7 +53,7 @@ class Marked:
     Attributes:
         text: what is left to read.
         done: what has become of each mark, as ``"[noise] removed"``.
-        unknown: marks of which nobody has said what they are.
+        unknown: marks without a rule or a known meaning.
         drop: a key of :data:`espnet_otreg.data.transcripts.DROP_REASONS`, or None.
     """
 
@@ -115,7 +115,7 @@ class _Reader:
             self.unknown.append(label.group())
         return f"{ruled or ''} {text[label.end() :]}"
 
-    def _did(self, what: str, instead: str = "") -> str:
+    def _note(self, what: str, instead: str = "") -> str:
         self.done.append(what)
         return instead
 
@@ -128,11 +128,11 @@ class _Reader:
             self.drop = self.drop or "mark"
             return ""
         if rule.action == "word":
-            return self._did(f"{mark} read as '{rule.text}'", rule.text)
+            return self._note(f"{mark} read as '{rule.text}'", rule.text)
         if rule.action == "keep":
             inside = re.sub(r"^[\W_]+|[\W_]+$", "", mark)
-            return self._did(f"{mark} kept", self.read(inside) if inside != mark else mark)
-        return self._did(f"{mark} removed")
+            return self._note(f"{mark} kept", self.read(inside) if inside != mark else mark)
+        return self._note(f"{mark} removed")
 
     def _bracketed(self, mark: str) -> str:
         """What is read in the place of a group in brackets."""
@@ -140,15 +140,15 @@ class _Reader:
         if ruled is not None:
             return ruled
         if laughed := _LAUGHED.fullmatch(mark):
-            return self._did("[laughter-WORD] read as the word", self.read(laughed["word"]))
+            return self._note("[laughter-WORD] read as the word", self.read(laughed["word"]))
         if _SPECIAL_TOKEN.fullmatch(mark):
-            return self._did("<|...|> removed")
+            return self._note("<|...|> removed")
         remark = mark[0] == "(" and not mark.startswith("((")
         sign = PUNCTUATION.get(content_of(mark))
         if sign and not remark:
-            return self._did(f"{mark} read as '{sign}'", sign)
+            return self._note(f"{mark} read as '{sign}'", sign)
         if is_known(mark):
-            return self._did(f"{mark} removed")
+            return self._note(f"{mark} removed")
         if remark:
             self.drop = self.drop or "note"
         else:
@@ -165,9 +165,9 @@ class _Reader:
         signed = _SIGNED.fullmatch(bare)
         known_sound = signed is not None and is_sound(content_of(signed["word"]))
         if known_sound or bare in _UNTRANSCRIBED or _EVENT.fullmatch(bare):
-            return self._did(f"{bare} removed")
+            return self._note(f"{bare} removed")
         if partial := _PARTIAL.fullmatch(word):
-            return self._did("WOR- kept as far as it is spoken", partial["said"] + partial["end"])
+            return self._note("WOR- kept as far as it is spoken", partial["said"] + partial["end"])
         # "#one" and "+one" are symbols, and drop their utterance.
         is_shaped = signed is not None and (
             (signed["sign"][0] in "+*" and signed["behind"] == signed["sign"])

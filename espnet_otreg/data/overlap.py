@@ -1,4 +1,4 @@
-"""Sentences that a model has seen in training and is then tested on: counted, not hidden."""
+"""Overlap of training and test sets: test sentences that also occur in the training text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transcripts of one's own corpus: marks out, numbers spelled, what is uncertain dropped."""
+"""Transcripts of a user's corpus: marks removed, numbers spelled, uncertain utterances dropped."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read_own_text(
 ) -> OwnText:
     """Normalise transcripts, and drop those whose reading is not certain.
 
-    Marks that nobody knows are left out here: :func:`mark_errors` refuses them.
+    Unknown marks are left out here: :func:`mark_errors` refuses them.
 
     Args:
         texts: as they were written.
@@ -80,7 +80,7 @@ def read_marks(directory: str | Path, rules: Sequence[MarkRule] = ()) -> dict[st
 
 
 def mark_errors(path: str | Path, rows: Sequence[Row], rules: Sequence[MarkRule]) -> list[str]:
-    """One sentence for each mark of which nobody has said what it is, the most frequent first.
+    """One sentence for each mark without a rule or a known meaning, the most frequent first.
 
     Args:
         path: of the table, for messages.

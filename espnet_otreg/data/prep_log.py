@@ -1,4 +1,4 @@
-"""What a preparation kept, mended and dropped, and why: a JSON file and a printed table."""
+"""The log of a preparation (kept, corrected, dropped, with reasons): JSON file and table."""
 
 from __future__ import annotations
 

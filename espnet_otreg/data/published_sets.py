@@ -8,11 +8,11 @@ from pathlib import Path
 
 from espnet_otreg.data.clips import require_known
 from espnet_otreg.data.combine import pool
-from espnet_otreg.data.corpora import PUBLISHED
+from espnet_otreg.data.corpora import published_corpora
 from espnet_otreg.data.kaldi_dir import Utterance, read_data_dir, write_data_dir
 from espnet_otreg.data.overlap import format_overlaps, sentence_overlap
 from espnet_otreg.data.prep_log import format_prep_logs
-from espnet_otreg.data.publishers import LICENCES, obtain_corpus
+from espnet_otreg.data.publishers import obtain_corpus
 from espnet_otreg.data.split import fingerprint, lowest_hash
 from espnet_otreg.files import read_json, write_json
 
@@ -47,11 +47,11 @@ def parse_parts(
     >>> parse_parts(["voxpopuli:test"], ["de", "pt"], need_all=False)
     [Part(corpus='voxpopuli', subset='test', language='de')]
     """
-    parts = []
+    parts, corpora = [], published_corpora()
     for source in sources:
         name, _, subset = source.partition(":")
-        require_known(name, PUBLISHED, "corpus", "the house")
-        corpus = PUBLISHED[name]
+        require_known(name, corpora, "corpus", "the house")
+        corpus = corpora[name]
         require_known(subset, corpus.subsets, "subset", name)
         found = [language for language in languages if corpus.has(language)]
         absent = [language for language in languages if not corpus.has(language)]
@@ -81,9 +81,10 @@ def prepare_parts(
         UserError: if a corpus cannot be had or is not as published.
     """
     directories: dict[Part, Path] = {}
+    corpora = published_corpora()
     for name in dict.fromkeys(part.corpus for part in parts):
         own = list(dict.fromkeys(part for part in parts if part.corpus == name))
-        print(f"{name}\n  {LICENCES[name]}", flush=True)
+        print(f"{name}\n  {corpora[name].licence}", flush=True)
         corpus_dir = obtain_corpus(
             name,
             dict.fromkeys(part.language for part in own),
@@ -94,7 +95,7 @@ def prepare_parts(
         )
         for part in own:
             directories[part] = Path(output_dir) / part.name
-            PUBLISHED[name].prepare(corpus_dir, directories[part], part.language, part.subset, jobs)
+            corpora[name].prepare(corpus_dir, directories[part], part.language, part.subset, jobs)
     return directories
 
 

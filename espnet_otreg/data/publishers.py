@@ -152,7 +152,7 @@ def obtain_corpus(
     recorded when a file first comes, and every later run compares with it.
 
     Args:
-        corpus: one of :data:`LICENCES`.
+        corpus: its name; those of other packages than ours are taken from ``data_root`` only.
         languages: those that the corpus has.
         subsets: those that the corpus has.
         download_dir: gets ``<corpus>/``.
@@ -164,6 +164,12 @@ def obtain_corpus(
     """
     if data_root and (copy := Path(data_root) / corpus).is_dir():
         return copy
+    if corpus not in LICENCES:
+        raise UserError(
+            f"no copy of {corpus}, which cannot be fetched",
+            f"{data_root or '--data_root'}/{corpus}",
+            "put one there, as the package says that brings it",
+        )
     if corpus == "commonvoice":
         raise UserError(
             "Common Voice cannot be fetched without an account",

@@ -131,7 +131,7 @@ def _channels(path: str) -> int:
 
 
 def channel_errors(directory: str | Path) -> list[str]:
-    """One sentence if a recording is one channel of several, which nobody takes out here.
+    """One sentence if a recording is one channel of several, which is not supported.
 
     Raises:
         OSError: if the table cannot be read.

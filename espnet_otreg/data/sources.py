@@ -22,6 +22,7 @@ class Package:
 
     @property
     def urls(self) -> tuple[str, ...]:
+        """Where the package is, one URL for each mirror."""
         return tuple(
             f"{mirror}/{self.pool}/{self.name}_{self.version}_all.deb" for mirror in DEBIAN_POOLS
         )

@@ -1,4 +1,4 @@
-"""Fixed train/dev/test splits, and the recorded fingerprint that proves they are the same."""
+"""Fixed train/dev/test splits, and the recorded fingerprint they are compared with."""
 
 from __future__ import annotations
 

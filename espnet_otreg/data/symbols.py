@@ -1,4 +1,4 @@
-"""Characters that are read aloud although no letter says how: currency, percent, emoji.
+"""Symbols whose spoken form is uncertain: currency, percent, emoji.
 
 Decided by what Unicode says of a character, after full-width and small forms are folded:
 
@@ -64,7 +64,7 @@ def _is_broken(character: str, category: str) -> bool:
 
 
 def uncertain_reading(text: str) -> str | None:
-    """Why nobody can say how a text is read: ``number``, ``symbol`` or ``bad_character``.
+    """Why the spoken form of a text is uncertain: ``number``, ``symbol`` or ``bad_character``.
 
     Args:
         text: after :func:`fold_forms`, and with its certain numbers spelled.

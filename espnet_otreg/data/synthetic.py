@@ -1,4 +1,4 @@
-"""Italian by synthetic voices: there is no free real out-of-domain set."""
+"""Italian out-of-domain test sets by synthetic voices, for want of a free real one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_otreg.data.audio import audio_seconds
-from espnet_otreg.data.kaldi_dir import Utterance, replace_directory, write_data_dir
+from espnet_otreg.data.kaldi_dir import Utterance, write_data_dir
 from espnet_otreg.data.pico_speaker import ZEROED_MEMORY
 from espnet_otreg.data.prep_log import PrepLog
 from espnet_otreg.data.transcripts import Dropped, spell_out
 from espnet_otreg.data.tuxpaint import described_words, read_description, stamp_id
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import sha256_file
+from espnet_otreg.files import replace_directory, sha256_file
 
 
 @dataclass(frozen=True)

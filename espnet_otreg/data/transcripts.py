@@ -1,4 +1,4 @@
-"""From a publisher's transcript to what is spoken, or to the reason why nobody can say."""
+"""A publisher's transcript as spoken words, or the reason why the utterance is dropped."""
 
 from __future__ import annotations
 

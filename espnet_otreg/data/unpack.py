@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import sys
-import threading
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from espnet_otreg.data.archives import tar_members
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import naming_file, read_json, write_json
+from espnet_otreg.files import atomic_write, sha256_file
 from espnet_otreg.progress import Progress
+from espnet_otreg.shards import Shard, read_record
 
-_RECORD = ".unpacked.{}.json"
+_RECORD = ".unpacked.{}"
 
 
 class _Watched(io.RawIOBase):
@@ -51,28 +50,23 @@ def member_path(name: str) -> PurePosixPath:
 
 def _write(target: Path, content: bytes) -> None:
     if target.is_file() and target.stat().st_size == len(content):
-        return  # by a run that was interrupted: it renamed only whole files
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Process and thread: archives that are unpacked at the same time may share a file.
-    writer = f"{os.getpid()}.{threading.get_ident()}"
-    temporary = target.with_name(f".{target.name}.{writer}.tmp")
-    try:
-        with naming_file(target):
-            temporary.write_bytes(content)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        if target.read_bytes() == content:
+            return  # by a run that was interrupted
+    with atomic_write(target, "wb", flush=False) as file:
+        file.write(content)
 
 
 def is_unpacked(name: str, directory: str | Path) -> bool:
-    """Whether the archive of that name has been unpacked there to its end."""
-    return (Path(directory) / _RECORD.format(name)).exists()
+    """Whether an archive of that name has been unpacked there to its end."""
+    return bool(read_record(Path(directory) / _RECORD.format(name)))
 
 
 def unpack(archive: str | Path, directory: str | Path) -> int:
     """Unpack the regular files of a ``.tar.gz`` into a directory, once.
 
-    Links and devices are left out: what they point to may lie anywhere.
+    An archive that holds something else than the one of its name that was unpacked is unpacked
+    again; one that has been removed since is not needed any more. Links and devices are left out:
+    what they point to may lie anywhere.
 
     Args:
         archive: is read as a stream, so that any size will do.
@@ -86,10 +80,14 @@ def unpack(archive: str | Path, directory: str | Path) -> int:
     """
     archive, directory = Path(archive), Path(directory)
     record = directory / _RECORD.format(archive.name)
-    if record.exists():
-        return int(read_json(record)["files"])
+    known = read_record(record)
     if not archive.is_file():
+        if known:
+            return int(known["about"]["files"])
         raise UserError("the archive is missing", str(archive), "copy or download it again")
+    shard = Shard(record, sha256_file(archive))
+    if shard.finished():
+        return int(shard.about()["files"])
     count, size = 0, archive.stat().st_size
     progress = Progress(f"unpacking {archive.name}", size, "bytes")
     with open(archive, "rb") as file:
@@ -109,6 +107,7 @@ def unpack(archive: str | Path, directory: str | Path) -> int:
     progress.close()
     if not count:
         raise UserError("the archive is empty", str(archive), "copy or download it again")
-    write_json(record, {"archive": archive.name, "bytes": size, "files": count})
+    with shard.writing() as about:
+        about["files"] = count
     print(f"{directory}: {count} files of {archive.name}", file=sys.stderr)
     return count

@@ -9,7 +9,7 @@ from espnet_otreg.errors import UserError
 
 
 def unpair(texts: Mapping[str, str], languages: Mapping[str, str], seed: int = 0) -> dict[str, str]:
-    """Give every utterance the transcript of another one of its language, never its own words.
+    """Give every utterance the transcript of another one of its language, of other words.
 
     The distinct sentences of a language are shuffled and each takes the place of the one before it,
     so that all utterances of one sentence get the same other one.

@@ -42,12 +42,14 @@ class AudioChecks:
         mix_channels: several channels are no fault, because they are averaged.
         resample: a rate other than 16 kHz is no fault, because it is converted.
         max_seconds: longer utterances are faults; None means any length.
+        readable: a recording that is missing, or whose length cannot be read, is a fault.
     """
 
     decode: bool = False
     mix_channels: bool = True
     resample: bool = True
     max_seconds: float | None = None
+    readable: bool = True
 
 
 NO_AUDIO_CHECKS = AudioChecks()
@@ -94,6 +96,8 @@ def _wav_errors(
     if not Path(row.value).is_file():
         if os.path.exists(row.value):
             return [f"{where}: {visible(row.value)} is no file; write the path of one recording"]
+        if not checks.readable:
+            return []
         return [f"{where}: the file {visible(row.value)} does not exist; check the path"]
     try:
         if checks.decode:
@@ -126,7 +130,7 @@ def _segment_errors(directory: Path, recordings: Sequence[Row], checks: AudioChe
             try:
                 seconds[row.key] = audio_seconds(row.value)
             except (UserError, OSError) as error:
-                if not checks.decode:  # else it is said there
+                if checks.readable and not checks.decode:  # else it is said there
                     where = f"{table}:{row.line}: recording '{row.key}'"
                     errors.append(f"{where}: {sentence_for(error)}")
     return errors + span_errors(path, segments, seconds, checks.max_seconds)
@@ -227,16 +231,19 @@ def validate_data(
     return errors
 
 
-def require_valid(directory: str | Path, rules: Sequence[MarkRule] = ()) -> None:
+def require_valid(
+    directory: str | Path, rules: Sequence[MarkRule] = (), readable: bool = True
+) -> None:
     """Raise unless a data directory is free of faults (audio is not decoded).
 
     Args:
         directory: to be checked.
         rules: what the user says of marks in transcripts.
+        readable: whether a recording that is missing or cannot be read is a fault.
 
     Raises:
         DataErrors: with every fault.
     """
-    errors = validate_data(directory, rules=rules)
+    errors = validate_data(directory, AudioChecks(readable=readable), rules)
     if errors:
         raise DataErrors(directory, errors)

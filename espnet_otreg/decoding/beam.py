@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from espnet_otreg.decoding.hypothesis import Generated
-from espnet_otreg.decoding.prefix import Reader
+from espnet_otreg.decoding.state import LLMState
 
 
 class _Finished:
@@ -26,12 +26,12 @@ class _Finished:
         return len(self.rows) == self.size and self.rows[-1][0] >= score
 
 
-def _next_log_probs(reader: Reader, stops: Tensor, at_limit: Tensor) -> tuple[Tensor, list[bool]]:
+def _next_log_probs(state: LLMState, stops: Tensor, at_limit: Tensor) -> tuple[Tensor, list[bool]]:
     """(R, V) log-probabilities of the next token; the first stop token stands for all of them.
 
     Rows ``at_limit`` (R,) can only end. The second result says which rows would rather go on.
     """
-    log_probs = reader.llm.logits(reader.hidden).log_softmax(dim=-1)
+    log_probs = state.logits().log_softmax(dim=-1)
     end = log_probs[:, stops].logsumexp(dim=1)
     log_probs[:, stops] = -torch.inf
     goes_on = (log_probs.max(dim=1).values > end).tolist()
@@ -42,7 +42,7 @@ def _next_log_probs(reader: Reader, stops: Tensor, at_limit: Tensor) -> tuple[Te
 
 @torch.inference_mode()
 def beam_search(
-    prefix: Reader, stop_ids: Sequence[int], limits: Sequence[int], num_beams: int
+    prefix: LLMState, stop_ids: Sequence[int], limits: Sequence[int], num_beams: int
 ) -> list[list[Generated]]:
     """The likeliest hypotheses of a batch: beams compete by the probability of tokens and end.
 
@@ -66,13 +66,13 @@ def beam_search(
     finished = [_Finished(num_beams) for _ in limits]
     active = torch.arange(len(limits), device=device)
     limit_of = torch.tensor(limits, device=device)
-    reader = prefix.select(active.repeat_interleave(num_beams))
+    state = prefix.select(active.repeat_interleave(num_beams).tolist())
     said = active.new_empty(len(limits) * num_beams, 0)
     scores = torch.full((len(limits), num_beams), -torch.inf, device=device)
     scores[:, 0] = 0.0  # before the first token all beams are the same
     while True:
         at_limit = limit_of[active] == said.size(1)
-        log_probs, goes_on = _next_log_probs(reader, stops, at_limit.repeat_interleave(num_beams))
+        log_probs, goes_on = _next_log_probs(state, stops, at_limit.repeat_interleave(num_beams))
         totals = (scores[..., None] + log_probs.view(*scores.shape, -1)).flatten(1)
         # Of twice as many as there are beams half do not end: each beam ends in one way.
         best = totals.topk(2 * num_beams, dim=1)
@@ -100,5 +100,5 @@ def beam_search(
         places = (rows[:, None] * num_beams + beams[rows].gather(1, chosen)).flatten()
         following = tokens[rows].gather(1, chosen).view(-1, 1)
         said = torch.cat([said[places], following], dim=1)
-        reader.keep(places)
-        reader.read(following, torch.ones_like(following))
+        state.keep(places.tolist())
+        state.read(following)

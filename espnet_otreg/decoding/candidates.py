@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from espnet_otreg.decoding.context import DecodingContext
 from espnet_otreg.decoding.ctc import ctc_log_probs, prefix_beam_search
+from espnet_otreg.decoding.encoded import EncodedSpeech
 from espnet_otreg.decoding.hypothesis import Candidate, Generated
-from espnet_otreg.decoding.prefix import Reader
 from espnet_otreg.decoding.rescoring import transcript_log_probs
+from espnet_otreg.decoding.state import LLMState
 from espnet_otreg.decoding.tokens import TokenMaps
+from espnet_otreg.errors import UserError
 
 # A token that CTC has no class for (it is not in the training text) counts as a rare one, so
 # that one such token does not forbid a whole transcript.
@@ -59,8 +62,8 @@ def score_by_ctc(log_probs: Tensor, spellings: Spellings, maps: TokenMaps) -> di
 
 
 def score_candidates(
-    prefix: Reader,
-    silence: Reader,
+    prefix: LLMState,
+    silence: LLMState,
     maps: TokenMaps,
     eos_id: int,
     log_probs: Sequence[Tensor],
@@ -88,3 +91,57 @@ def score_candidates(
         rows = zip(spellings, ids[n], by_llm[n], by_prior[n], strict=True)
         batch.append([Candidate(t, len(i), by_ctc[t], s, p, t in limited) for t, i, s, p in rows])
     return batch
+
+
+def find_candidates(
+    context: DecodingContext,
+    batch: EncodedSpeech,
+    said: Sequence[Sequence[Sequence[Generated]]],
+    ctc_beam: int,
+    num_candidates: int,
+) -> list[list[Candidate]]:
+    """What CTC and the LLM propose, scored by both.
+
+    Args:
+        context: the model.
+        batch: the utterances.
+        said: batch -> utterance -> what the LLM has found.
+        ctc_beam, num_candidates: of the CTC prefix beam search.
+
+    Raises:
+        UserError: if the LLM has positions for none of an utterance's candidates.
+    """
+    found = []
+    for n, heard in enumerate(batch.embeddings):
+        lengths = heard.lengths.tolist()
+        rows = [row[:end] for row, end in zip(batch.log_probs[n], lengths, strict=True)]
+        proposed = [
+            propose(row, several, context.maps, ctc_beam, num_candidates)
+            for row, several in zip(rows, said[n], strict=True)
+        ]
+        prefix, eos = batch.prefixes[n], context.model.prompt.eos_id
+        proposed = _with_room(context.maps, prefix, proposed, batch.names[n])
+        silence = context.silence(batch.languages[n])
+        found += score_candidates(prefix, silence, context.maps, eos, rows, proposed, said[n])
+    return found
+
+
+def _with_room(
+    maps: TokenMaps, prefix: LLMState, proposed: list[Spellings], names: Sequence[str]
+) -> list[Spellings]:
+    """The texts that the LLM has positions for, of each utterance."""
+    rooms = prefix.rooms()
+    if rooms is None:
+        return proposed
+    left = [
+        {t: several for t, several in one.items() if len(maps.canonical(t)) <= room}
+        for one, room in zip(proposed, rooms, strict=True)
+    ]
+    for number, texts in enumerate(left):
+        if not texts:
+            raise UserError(
+                f"the LLM has no positions for any transcript, only {rooms[number]} left",
+                f"utterance {names[number] if names else f'number {number}'}",
+                "cut or remove it",
+            )
+    return left

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from espnet_otreg.data.ark import read_description, read_features
+from espnet_otreg.data.ark import matrix_digest, read_description, read_features
 from espnet_otreg.data.audio.recording import Recording, read_recordings
+from espnet_otreg.data.digests import UTT2DIGEST, read_digests
 from espnet_otreg.data.kaldi_dir import read_table, set_name
 from espnet_otreg.data.languages import canonical_languages, describe_languages
 from espnet_otreg.errors import UserError, sentence_for
@@ -17,12 +18,25 @@ from espnet_otreg.slm.trained_languages import ANY_LANGUAGE, TrainedLanguages
 
 @dataclass(frozen=True)
 class Speech:
-    """One utterance: ``source`` is its recording or the place of its features in an archive."""
+    """One utterance.
+
+    Attributes:
+        key: its id.
+        language: canonical.
+        source: its recording, or the place of its features in an archive.
+        seconds: length.
+        digest: of the content of ``source``.
+    """
 
     key: str
     language: str
     source: Recording | str
     seconds: float
+    digest: str = ""
+
+    def facts(self) -> list[str | float]:
+        """What its hypotheses are made from, for fingerprints: its content, not its place."""
+        return [self.key, self.language, self.seconds, self.digest]
 
 
 @dataclass(frozen=True)
@@ -32,13 +46,11 @@ class DataSet:
     Attributes:
         name: its last component, of a link the link's own, which names the results.
         utterances: sorted by key.
-        fingerprint: digest of what the utterances are read from.
     """
 
     name: str
     directory: Path
     utterances: tuple[Speech, ...]
-    fingerprint: str
 
 
 def read_data_set(
@@ -71,10 +83,9 @@ def read_data_set(
     languages = _languages(directory, sources, trained)
     durations = _companion(directory, "utt2dur", sources)
     frame_seconds = 0.0
-    about = ""
     if precomputed:
-        record = read_description(directory / "feats.json")
-        frame_seconds, about = float(record["frame_seconds"]), str(record.get("fingerprint"))
+        frame_seconds = float(read_description(directory / "feats.json")["frame_seconds"])
+    digests = _digests(directory, sources)
 
     def seconds(key: str) -> float:
         if durations is not None:
@@ -91,11 +102,23 @@ def read_data_set(
             ) from error
 
     utterances = tuple(
-        Speech(key, languages[key], sources[key], seconds(key)) for key in sorted(sources)
+        Speech(key, languages[key], sources[key], seconds(key), digests[key])
+        for key in sorted(sources)
     )
-    described = repr([(u.key, u.language, str(u.source)) for u in utterances]) + about
-    digest = hashlib.sha256(described.encode()).hexdigest()
-    return DataSet(set_name(directory), directory, utterances, digest)
+    return DataSet(set_name(directory), directory, utterances)
+
+
+def _digests(directory: Path, sources: Mapping[str, Recording | str]) -> dict[str, str]:
+    """utt2digest of the directory; what it does not have is read."""
+    recordings = {key: source for key, source in sources.items() if isinstance(source, Recording)}
+    if recordings:
+        return read_digests(directory, recordings)
+    table = directory / UTT2DIGEST
+    known = read_table(table) if table.is_file() else {}
+    return {
+        key: known.get(key) or matrix_digest(read_features(str(place), key))
+        for key, place in sources.items()
+    }
 
 
 def read_data_sets(

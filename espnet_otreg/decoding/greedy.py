@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 import torch
 
-from espnet_otreg.decoding.cache import can_join
 from espnet_otreg.decoding.hypothesis import Generated
-from espnet_otreg.decoding.prefix import Reader
+from espnet_otreg.decoding.state import LLMState
 
 
 @torch.inference_mode()
 def greedy(
-    prefixes: Sequence[Reader],
+    prefixes: Sequence[LLMState],
     stop_ids: Sequence[int],
     eos_id: int,
     limits: Sequence[int],
@@ -42,21 +41,19 @@ def greedy(
     scores = [0.0] * len(limits)
     active: list[int] = []
     begun = 0
-    reader = prefixes[0]
+    state = prefixes[0]
     while waiting or active:
         while waiting and (
-            not active
-            or (len(active) + len(waiting[0].hidden) <= at_once and can_join(reader.cache))
+            not active or (len(active) + len(waiting[0]) <= at_once and state.can_join)
         ):
             new = waiting.popleft()
-            rows = torch.arange(len(new.hidden), device=new.hidden.device)
             if active:
-                reader.join(new)
+                state.join(new)
             else:
-                reader = new.select(rows)  # the prefixes stay as they are
-            active += range(begun, begun + len(rows))
-            begun += len(rows)
-        logits = reader.llm.logits(reader.hidden)
+                state = new.fork()  # the prefixes stay as they are
+            active += range(begun, begun + len(new))
+            begun += len(new)
+        logits = state.logits()
         best = logits.max(dim=-1)
         total = logits.logsumexp(dim=-1)
         said, end = (best.values - total).tolist(), (logits[:, eos_id] - total).tolist()
@@ -71,11 +68,10 @@ def greedy(
                 going.append(row)
                 following.append(token)
         if going and len(going) < len(active):
-            reader.keep(torch.tensor(going, device=logits.device))
+            state.keep(going)
         active = [active[row] for row in going]
         if active:
-            tokens = torch.tensor(following, device=logits.device)[:, None]
-            reader.read(tokens, torch.ones_like(tokens))
+            state.read(torch.tensor(following, device=logits.device)[:, None])
     return [
         Generated(tuple(tokens), not has_ended, score)
         for tokens, has_ended, score in zip(found, ended, scores, strict=True)

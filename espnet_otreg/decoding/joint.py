@@ -9,9 +9,8 @@ from typing import Any
 
 from espnet_otreg.data.languages import language_or_default
 from espnet_otreg.decoding.hypothesis import Candidate, Hypothesis
-from espnet_otreg.decoding.options import WEIGHT_RANGES
 from espnet_otreg.errors import UserError
-from espnet_otreg.ranges import require_in_range
+from espnet_otreg.ranges import Range, require_in_range
 from espnet_otreg.scoring.error_rate import count_errors
 from espnet_otreg.scoring.normalize import (
     SCORING_SCHEME,
@@ -21,6 +20,12 @@ from espnet_otreg.scoring.normalize import (
     split_words,
 )
 
+WEIGHT_RANGES = {
+    "weight": Range(0, 1),
+    "length_bonus": Range(-1000, 1000),
+    "prior_weight": Range(-1000, 1000),
+}
+# The grid that the development set chooses from.
 WEIGHTS = tuple(n / 20 for n in range(21))
 PRIORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 BONUSES = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
@@ -43,6 +48,18 @@ class JointWeights:
 
     def __post_init__(self) -> None:
         require_in_range(vars(self), WEIGHT_RANGES)
+
+    def as_options(self) -> dict[str, float]:
+        """The options of mode joint that give these weights.
+
+        >>> JointWeights(0.3).as_options()
+        {'joint_weight': 0.3, 'length_bonus': 0.0, 'prior_weight': 0.0}
+        """
+        return {
+            "joint_weight": self.weight,
+            "length_bonus": self.length_bonus,
+            "prior_weight": self.prior_weight,
+        }
 
     def score(self, candidate: Candidate) -> float:
         """The joint score of a transcript."""

@@ -8,8 +8,6 @@ together from all parts.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,27 +16,14 @@ from typing import Any
 from espnet_otreg.data.kaldi_dir import read_table, write_table
 from espnet_otreg.decoding.hypothesis import Candidate, Hypothesis
 from espnet_otreg.files import read_json, write_json
+from espnet_otreg.shards import Shard, fingerprint_of
 
-JOINT = "joint"
 
+class Part(Shard):
+    """One part of one mode of one set, in ``.../logdir/output.K``.
 
-@dataclass(frozen=True)
-class Part:
-    """One part of one mode of one set.
-
-    Args:
-        directory: ``.../logdir/output.K``.
-        fingerprint: digest of the model, the options and the utterances; a finished part with
-            another one is made again.
+    Its fingerprint is of the model, the options and the content of the utterances.
     """
-
-    directory: Path
-    fingerprint: str
-
-    def finished(self) -> bool:
-        """Whether it was written whole, for the same model, options and utterances."""
-        record = self.directory / "part.json"
-        return record.is_file() and read_json(record)["fingerprint"] == self.fingerprint
 
     def write(
         self,
@@ -48,28 +33,27 @@ class Part:
     ) -> None:
         """Write the results of the part; ``part.json`` comes last."""
         best = {key: several[0] for key, several in hypotheses.items()}
-        if best:
-            write_table(
-                self.directory / "1best_recog/text", {key: h.text for key, h in best.items()}
-            )
-            scores = {key: f"{h.score:.6f}" for key, h in best.items()}
-            write_table(self.directory / "1best_recog/score", scores)
-        if any(len(several) > 1 for several in hypotheses.values()):
-            rows = {key: [asdict(h) for h in several] for key, several in hypotheses.items()}
-            write_json(self.directory / "nbest.json", rows)
-        if candidates:
-            rows = {key: [asdict(c) for c in several] for key, several in candidates.items()}
-            write_json(self.directory / "candidates.json", rows)
-        limited = sorted(key for key, h in best.items() if h.hit_limit)
-        record = {"fingerprint": self.fingerprint, "seconds": seconds, "limit_reached": limited}
-        write_json(self.directory / "part.json", record)
+        with self.writing() as about:
+            if best:
+                write_table(
+                    self.directory / "1best_recog/text", {key: h.text for key, h in best.items()}
+                )
+                scores = {key: f"{h.score:.6f}" for key, h in best.items()}
+                write_table(self.directory / "1best_recog/score", scores)
+            if any(len(several) > 1 for several in hypotheses.values()):
+                rows = {key: [asdict(h) for h in several] for key, several in hypotheses.items()}
+                write_json(self.directory / "nbest.json", rows)
+            if candidates:
+                rows = {key: [asdict(c) for c in several] for key, several in candidates.items()}
+                write_json(self.directory / "candidates.json", rows)
+            about["seconds"] = seconds
+            about["limit_reached"] = sorted(key for key, h in best.items() if h.hit_limit)
 
 
 def part_of(output: str | Path, mode: str, name: str, number: int, facts: Sequence[Any]) -> Part:
     """Part ``number`` (from 1) of a mode of a set; ``facts`` decide what is in it."""
     directory = Path(output) / mode / name / "logdir" / f"output.{number}"
-    text = json.dumps([mode, *facts], sort_keys=True)
-    return Part(directory, hashlib.sha256(text.encode()).hexdigest())
+    return Part(directory, fingerprint_of(mode, *facts))
 
 
 @dataclass
@@ -97,9 +81,9 @@ def merge(parts: Sequence[Part]) -> Merged:
         if (part.directory / "candidates.json").is_file():
             for key, several in read_json(part.directory / "candidates.json").items():
                 merged.candidates[key] = [Candidate(**c) for c in several]
-        record = read_json(part.directory / "part.json")
-        merged.limit_reached |= set(record["limit_reached"])
-        merged.seconds += record["seconds"]
+        about = part.about()
+        merged.limit_reached |= set(about["limit_reached"])
+        merged.seconds += about["seconds"]
     return merged
 
 

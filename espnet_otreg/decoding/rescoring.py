@@ -8,9 +8,9 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from espnet_otreg.decoding.prefix import Reader
-from espnet_otreg.decoding.tree import TokenTree, can_branch
-from espnet_otreg.ot.costs import working_dtype
+from espnet_otreg.decoding.state import LLMState
+from espnet_otreg.decoding.tree import TokenTree
+from espnet_otreg.precision import working_dtype
 from espnet_otreg.slm.llm import LLM
 
 _LOGITS_AT_ONCE = 1 << 25  # fp32 numbers, 128 MiB
@@ -19,7 +19,7 @@ _TOKENS_AT_ONCE = 4096
 
 @torch.inference_mode()
 def transcript_log_probs(
-    prefix: Reader, transcripts: Sequence[Sequence[Sequence[int]]], eos_id: int
+    prefix: LLMState, transcripts: Sequence[Sequence[Sequence[int]]], eos_id: int
 ) -> list[list[float]]:
     """Log-probabilities of several transcripts per utterance, each with its end.
 
@@ -33,7 +33,7 @@ def transcript_log_probs(
     Returns:
         For each utterance one number per transcript, natural logarithms.
     """
-    together = can_branch(prefix.llm.model, prefix.cache)
+    together = prefix.can_branch
     groups = [  # the transcripts of a tree, with the row that they stand behind
         (b, group)
         for b, several in enumerate(transcripts)
@@ -44,8 +44,8 @@ def transcript_log_probs(
     scores: list[list[float]] = [[] for _ in groups]
     order = sorted(range(len(groups)), key=lambda n: len(trees[n].tokens))
     for chunk in _chunks(order, [1 + len(trees[n].tokens) for n in order]):
-        owners = torch.tensor([groups[n][0] for n in chunk], device=prefix.hidden.device)
-        outputs = prefix.select(owners).read_trees([trees[n] for n in chunk])
+        owners = prefix.select([groups[n][0] for n in chunk])
+        outputs = owners.read_trees([trees[n] for n in chunk])
         states, targets, lengths, begun = [], [], [], 0
         for n, states_of_tree in zip(chunk, outputs, strict=True):
             for path, transcript in zip(trees[n].paths, groups[n][1], strict=True):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,23 @@ import torch
 from espnet_otreg.data.ark import read_features
 from espnet_otreg.data.audio import CONVERSIONS
 from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
+from espnet_otreg.data.digests import trained_without
 from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_sets
-from espnet_otreg.decoding.joint import JointWeights
-from espnet_otreg.decoding.options import WORK_RANGES, DecodingOptions, check_modes
-from espnet_otreg.decoding.parts import Part, part_of
-from espnet_otreg.decoding.recognizer import Recognizer, SpeechBatch
-from espnet_otreg.decoding.results import choose_joint_weights, write_set
-from espnet_otreg.errors import UserError
+from espnet_otreg.decoding.encoded import SpeechBatch
+from espnet_otreg.decoding.hypothesis import Candidate
+from espnet_otreg.decoding.modes import PROMPT, READOUT, Mode
+from espnet_otreg.decoding.parts import Merged, Part, merge, part_of
+from espnet_otreg.decoding.recognizer import Recognizer
+from espnet_otreg.decoding.results import write_set
+from espnet_otreg.decoding.tokens import no_readout
+from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.files import lock_directory, sha256_file
+from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.progress import Progress
-from espnet_otreg.ranges import require_in_range
+from espnet_otreg.ranges import WORK_RANGES, range_errors
 from espnet_otreg.slm.build import checkpoint_file, load_model
-from espnet_otreg.slm.model_dir import read_model_config
+from espnet_otreg.slm.config import SLMConfig
+from espnet_otreg.slm.model_dir import read_model_config, read_model_values
 from espnet_otreg.slm.trained_languages import ANY_LANGUAGE, read_trained_languages
 from espnet_otreg.slm.waveform import longest_samples, read_waveform
 
@@ -70,7 +75,7 @@ def load_speech(
 
     def read(u: Speech) -> Any:
         if precomputed:
-            return read_features(str(u.source), u.key)
+            return read_features(str(u.source), u.key, u.digest)
         return read_waveform(u.source, u.key, audio, longest)
 
     arrays = [torch.from_numpy(np.array(read(u))) for u in batch]
@@ -93,51 +98,67 @@ def load_speech(
 
 def plan(
     data: DataSet,
-    modes: Sequence[str],
+    modes: Mapping[str, Mode],
     output: Path,
-    facts: dict[str, Any],
+    facts: Mapping[str, Any],
     batch_size: int,
 ) -> list[Work]:
-    """Cut a set into parts, each with its share of long and short batches."""
+    """Cut a set into parts, each with its share of long and short batches.
+
+    Args:
+        data: the set.
+        modes: that decode; a part of one depends on the options that this one reads.
+        output: all modes lie below it.
+        facts: what else the results depend on.
+        batch_size: utterances that the LLM decodes together.
+    """
     batches = make_batches(data.utterances, max(1, batch_size // _FILLINGS))
     count = -(-len(data.utterances) // (_BATCHES_PER_PART * batch_size))
     works = []
     for number in range(count):
         own = batches[number::count]
-        described = [facts, data.fingerprint, [[u.key for u in batch] for batch in own]]
-        parts = {mode: part_of(output, mode, data.name, number + 1, described) for mode in modes}
+        described = [facts, [[u.facts() for u in batch] for batch in own]]
+        parts = {
+            name: part_of(
+                output, name, data.name, number + 1, [mode.decoding_options(), *described]
+            )
+            for name, mode in modes.items()
+        }
         works.append(Work(data, own, parts))
     return works
 
 
 def decode_part(
-    recognizer: Recognizer, work: Work, device: str, progress: Progress, audio: AudioOptions
+    recognizer: Recognizer,
+    work: Work,
+    modes: Mapping[str, Mode],
+    device: str,
+    progress: Progress,
+    audio: AudioOptions,
 ) -> None:
     """Decode and write the modes of a part that are not there yet."""
-    modes = work.unfinished()
-    precomputed = recognizer.model.config.encoder == "precomputed"
+    todo = {name: modes[name] for name in work.unfinished()}
+    precomputed = recognizer.model.config.reads_features
     started = time.monotonic()
     longest = longest_samples(recognizer.model)
     speech = (load_speech(batch, precomputed, device, audio, longest) for batch in work.batches)
-    found = recognizer(speech, modes)
+    found = recognizer(speech, todo)
     seconds = time.monotonic() - started
     keys = [u.key for batch in work.batches for u in batch]
-    for mode in modes:
-        candidates = dict(zip(keys, found.candidates, strict=True)) if mode == "joint" else {}
-        hypotheses = {} if mode == "joint" else dict(zip(keys, found.hypotheses[mode], strict=True))
-        work.parts[mode].write(hypotheses, candidates, seconds)
+    for name, several in found.items():
+        rows = dict(zip(keys, several, strict=True))
+        candidates = {k: row for k, row in rows.items() if isinstance(row[0], Candidate)}
+        hypotheses = {k: row for k, row in rows.items() if k not in candidates}
+        work.parts[name].write(hypotheses, candidates, seconds)
     progress.advance(len(keys))
 
 
 def decode_sets(
     model_dir: str,
     data_dirs: Sequence[str],
-    modes: Sequence[str],
+    modes: Mapping[str, Mode],
     output_dir: str,
-    options: DecodingOptions,
     *,
-    joint_weights: JointWeights,
-    joint_weight_dev: str | None = None,
     checkpoint: str | None = None,
     device: str = "cpu",
     batch_size: int = 32,
@@ -150,11 +171,8 @@ def decode_sets(
     Args:
         model_dir: a training directory or a packed one.
         data_dirs: their last components name the sets.
-        modes: see :data:`espnet_otreg.decoding.options.MODES`.
+        modes: as :func:`espnet_otreg.decoding.modes.configure_modes` makes them.
         output_dir: where the results go.
-        options: of all modes.
-        joint_weights: of mode joint, unless chosen on ``joint_weight_dev``.
-        joint_weight_dev: the one of ``data_dirs`` whose error rate chooses the joint weights.
         checkpoint: file in ``model_dir``; by default averaged, else best, else latest.
         device: where the model runs.
         batch_size: utterances that the LLM decodes together; it has read four times as many.
@@ -165,20 +183,31 @@ def decode_sets(
     Raises:
         UserError: for mistakes in options, data or model.
     """
-    check_modes(modes, options)
     shares = {"batch_size": batch_size, "job": 1 if job is None else job, "num_jobs": num_jobs}
-    require_in_range(shares, WORK_RANGES)
+    errors = range_errors(shares, WORK_RANGES)
+    errors += [message for mode in modes.values() for message in mode.validate()]
+    if errors:
+        raise ConfigErrors(errors)
     if job is not None and job > num_jobs:
         raise UserError(f"expected 1 <= job <= num_jobs, found job {job} of {num_jobs}")
-    modes = list(dict.fromkeys(["llm", *modes] if "llm_shuffled" in modes else modes))
-    decoded = [mode for mode in modes if mode != "llm_shuffled"]
-    precomputed = read_model_config(model_dir).encoder == "precomputed"
-    prompted = decoded != ["ctc"]  # which reads no prompt, so that no language is strange to it
+    decoded = {name: mode for name, mode in modes.items() if mode.source is None}
+    config = read_model_config(model_dir)
+    precomputed = config.reads_features
+    if not config.readout_conf.classes and any(READOUT in m.needs for m in decoded.values()):
+        raise no_readout()
+    # Where nothing is prompted, no language is strange to the model.
+    prompted = any(PROMPT in mode.needs for mode in decoded.values())
     trained = read_trained_languages(model_dir) if prompted else ANY_LANGUAGE
     sets = read_data_sets(data_dirs, precomputed, trained)
-    tuning = _tuning_set(sets, joint_weight_dev)
+    for mode in modes.values():
+        mode.check_sets(sets)
     path = checkpoint_file(Path(model_dir), checkpoint)
-    facts = {"options": asdict(options), "checkpoint": path.name, "sha256": sha256_file(path)}
+    facts = {
+        "checkpoint": path.name,
+        "sha256": sha256_file(path),
+        "pretrained_sha256": _pretrained(config),
+        "trained_without": trained_without(read_model_values(model_dir)),
+    }
     output = Path(output_dir)
     works = [w for d in sets for w in plan(d, decoded, output, facts, batch_size)]
     with lock_directory(output / (f".job.{job}" if job else ".")):
@@ -187,31 +216,38 @@ def decode_sets(
         CONVERSIONS.clear()
         if todo:  # loading takes longer than finding out that all is done
             model = load_model(model_dir, checkpoint, device)
-            recognizer = Recognizer(model, options, batch_size)
+            recognizer = Recognizer(model, batch_size)
             total = sum(len(batch) for work in todo for batch in work.batches)
             progress = Progress("decoding", total, "utterances")
-            for work in todo:
-                decode_part(recognizer, work, device, progress, audio)
+            with model.llm.merged():
+                for work in todo:
+                    decode_part(recognizer, work, decoded, device, progress, audio)
             progress.close()
             CONVERSIONS.say()
-        if job is not None:
-            return
+        if job is None:
+            _put_together(sets, works, modes, output, facts)
 
-        def parts_of(data: DataSet) -> dict[str, list[Part]]:
-            own = [work for work in works if work.data is data]
-            return {mode: [work.parts[mode] for work in own] for mode in decoded}
 
-        if "joint" in modes and tuning is not None:
-            joint_weights = choose_joint_weights(tuning, parts_of(tuning)["joint"], output)
+def _pretrained(config: SLMConfig) -> dict[str, str]:
+    """Digests of the models that the configuration names, and a checkpoint leaves out."""
+    names = {"llm": config.llm_conf.model, "encoder": config.encoder_conf.pretrained}
+    return {part: weights_sha256(model_directory(name)) for part, name in names.items() if name}
+
+
+def _put_together(
+    sets: Sequence[DataSet],
+    works: Sequence[Work],
+    modes: Mapping[str, Mode],
+    output: Path,
+    facts: Mapping[str, Any],
+) -> None:
+    """Write the results of all sets in all modes; every part is finished."""
+    for name, mode in modes.items():
+        source = mode.source or name
+
+        def read(data: DataSet, source: str = source) -> Merged:
+            return merge([work.parts[source] for work in works if work.data is data])
+
+        done = mode.when_done(sets, read, output)
         for data in sets:
-            for mode in modes:
-                write_set(data, mode, parts_of(data), output, facts, joint_weights)
-
-
-def _tuning_set(sets: Sequence[DataSet], directory: str | None) -> DataSet | None:
-    if directory is None:
-        return None
-    for data in sets:
-        if data.directory.resolve() == Path(directory).resolve():
-            return data
-    raise UserError("this set is not decoded", directory, "name it in --data_dir too")
+            write_set(data, name, done, read(data), output, facts)

@@ -1,35 +1,13 @@
-"""Samples of the LLM (Hugging Face's generate)."""
+"""Samples of the LLM, drawn from its own distribution."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from espnet_otreg.decoding.hypothesis import Generated
-from espnet_otreg.slm.assembly import LLMInput
-from espnet_otreg.slm.llm import LLM
-
-
-class LengthLimits(StoppingCriteria):
-    """Ends every utterance at its own number of tokens.
-
-    Args:
-        limits: (B,) one for each utterance, whose hypotheses stand one below the other.
-    """
-
-    def __init__(self, limits: Tensor) -> None:
-        self.limits = limits
-
-    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
-        """(R,) booleans; with ``inputs_embeds`` the ids hold the generated tokens only."""
-        rows = self.limits.repeat_interleave(len(input_ids) // len(self.limits))
-        reached: Tensor = input_ids.shape[1] >= rows
-        return reached
+from espnet_otreg.decoding.state import LLMState
 
 
 def cut(token_ids: Sequence[int], stop_ids: Sequence[int], limit: int) -> Generated:
@@ -50,27 +28,9 @@ def cut(token_ids: Sequence[int], stop_ids: Sequence[int], limit: int) -> Genera
     return Generated(tuple(kept), not ended)
 
 
-@contextlib.contextmanager
-def _within_positions(llm: LLM) -> Iterator[None]:
-    """Keep generate() within the LLM's positions: it goes on with rows that have ended."""
-
-    def clamp(_: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        positions = kwargs.get("position_ids")
-        if positions is not None and llm.max_positions is not None:
-            kwargs["position_ids"] = positions.clamp(max=llm.max_positions - 1)
-        return args, kwargs
-
-    handle = llm.model.get_decoder().register_forward_pre_hook(clamp, with_kwargs=True)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
 @torch.inference_mode()
 def sample(
-    llm: LLM,
-    inputs: LLMInput,
+    prefix: LLMState,
     stop_ids: Sequence[int],
     limits: Sequence[int],
     num_samples: int,
@@ -78,47 +38,46 @@ def sample(
     temperature: float = 1.0,
     seed: int = 0,
 ) -> list[list[Generated]]:
-    """Hypotheses of a batch, drawn from the LLM's distribution.
+    """Hypotheses of a batch, drawn from the LLM's distribution over its whole vocabulary.
+
+    The settings that the LLM was published with (repetition penalty, top-k, ...) would draw from
+    another one and are ignored.
 
     Args:
-        llm: the LLM; the sampling settings that it was published with are ignored.
-        inputs: padded on the left.
+        prefix: B prompts with speech, read by the LLM.
         stop_ids: tokens that end a hypothesis.
         limits: B numbers of tokens.
         num_samples: hypotheses of each utterance.
         temperature: divides the logits.
-        seed: of the random numbers.
+        seed: of the random numbers; nobody else's are used.
 
     Returns:
         For each utterance its hypotheses as drawn.
     """
-    device, dtype = inputs.inputs_embeds.device, llm.model.get_input_embeddings().weight.dtype
-    ends = torch.tensor(limits, device=device) + 1
-    config = GenerationConfig(
-        max_new_tokens=max(limits) + 1,  # one more for the stop token
-        do_sample=True,
-        num_return_sequences=num_samples,
-        temperature=temperature,
-        eos_token_id=list(stop_ids),
-        pad_token_id=llm.anchor_id,
-    )
-    # generate() fills gaps of its argument with the LLM's published settings (repetition
-    # penalty, top-k, ...), which would draw from something other than its distribution.
-    published, llm.model.generation_config = llm.model.generation_config, GenerationConfig()
-    devices = [device] if device.type == "cuda" else []
-    try:
-        with torch.random.fork_rng(devices), _within_positions(llm):
-            torch.manual_seed(seed)
-            sequences = llm.model.generate(
-                inputs_embeds=inputs.inputs_embeds.to(dtype),
-                attention_mask=inputs.attention_mask,
-                position_ids=inputs.position_ids,  # generate() counts on from the last one
-                generation_config=config,
-                stopping_criteria=StoppingCriteriaList([LengthLimits(ends)]),
-            ).tolist()
-    finally:
-        llm.model.generation_config = published
-    return [
-        [cut(row, stop_ids, limit) for row in sequences[n * num_samples : (n + 1) * num_samples]]
-        for n, limit in enumerate(limits)
-    ]
+    device = prefix.hidden.device
+    generator = torch.Generator(device).manual_seed(seed)
+    owners = [b for b in range(len(limits)) for _ in range(num_samples)]
+    said: list[list[int]] = [[] for _ in owners]
+    state, active = prefix.select(owners), list(range(len(owners)))
+    while active:
+        logits = state.logits() / temperature
+        # Rows that have ended still take their random numbers, so that the others' do not depend
+        # on them.
+        probs = logits.new_ones(len(owners), logits.size(1))
+        probs[active] = logits.softmax(dim=-1)
+        drawn = torch.multinomial(probs, 1, generator=generator)[:, 0].tolist()
+        going = []
+        for place, row in enumerate(active):
+            said[row].append(drawn[row])
+            # One more than the limit: a stop token may stand behind it.
+            if drawn[row] not in stop_ids and len(said[row]) <= limits[owners[row]]:
+                going.append(place)
+        if going and len(going) < len(active):
+            state.keep(going)
+        active = [active[place] for place in going]
+        if active:
+            state.read(torch.tensor([[said[row][-1]] for row in active], device=device))
+    found: list[list[Generated]] = [[] for _ in limits]
+    for b, tokens in zip(owners, said, strict=True):
+        found[b].append(cut(tokens, stop_ids, limits[b]))
+    return found

@@ -1,4 +1,4 @@
-"""What a decoded set looks like before any score: counts of hypotheses that went astray."""
+"""Counts of a decoded set: empty, looping, over-long and cut hypotheses."""
 
 from __future__ import annotations
 

@@ -11,6 +11,15 @@ from espnet_otreg.slm.prompt import encode_transcript
 from espnet_otreg.slm.readout import TokenReadout
 
 
+def no_readout() -> UserError:
+    """What a mode that reads by CTC says to a model that cannot."""
+    return UserError(
+        "this model has no token classes, so nothing can be read by CTC",
+        "readout_conf.classes",
+        "decode with mode llm",
+    )
+
+
 class TokenMaps:
     """The maps of one model.
 
@@ -30,11 +39,7 @@ class TokenMaps:
             UserError: if the model has none.
         """
         if self._readout is None:
-            raise UserError(
-                "this model has no token classes, so nothing can be read by CTC",
-                "readout_conf.classes",
-                "decode with mode llm",
-            )
+            raise no_readout()
         return self._readout
 
     @cached_property

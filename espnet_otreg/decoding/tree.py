@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-
-from espnet_otreg.decoding.cache import can_join
+from torch.nn.utils.rnn import pad_sequence
 
 
 class TokenTree:
@@ -62,57 +60,64 @@ class TokenTree:
                 seen[node] |= seen[parent - 1]
         return seen
 
+    def path_to(self, node: int) -> list[int]:
+        """The nodes that lead to one, itself included, without the root.
 
-def can_branch(model: Any, cache: Any) -> bool:
-    """Whether the LLM can read a tree: all that it remembers is keys and values, and its attention
-    takes a mask for every pair of tokens and knows no blocks of fixed places."""
-    config = model.config.get_text_config()
-    blocks = getattr(config, "attention_chunk_size", None)
-    return can_join(cache) and not blocks and config._attn_implementation in ("sdpa", "eager")
+        >>> TokenTree([[7, 8], [7, 9]]).path_to(3)
+        [1, 3]
+        """
+        path: list[int] = []
+        while node:
+            path.append(node)
+            node = self.parents[node - 1]
+        return path[::-1]
 
 
-def tree_masks(
-    model: Any, cache: Any, past: Tensor, trees: Sequence[TokenTree], dtype: torch.dtype
-) -> tuple[Tensor | dict[str, Tensor], Tensor]:
+def tree_depths(trees: Sequence[TokenTree]) -> Tensor:
+    """How many tokens lead to each node: (R, N), without the roots, 1 on padding.
+
+    >>> tree_depths([TokenTree([[7, 8]]), TokenTree([[7]])]).tolist()
+    [[1, 2], [1, 1]]
+    """
+    rows = [torch.tensor(tree.depths, dtype=torch.long) for tree in trees]
+    return pad_sequence(rows, batch_first=True, padding_value=1)
+
+
+def tree_mask(
+    past: Tensor,
+    trees: Sequence[TokenTree],
+    depths: Tensor,
+    dtype: torch.dtype,
+    window: int | None = None,
+    remembered: int | None = None,
+) -> Tensor:
     """What the nodes of each row's tree may look at: the past and their own ancestors.
 
     Args:
-        model: a causal LLM of Transformers.
-        cache: its keys and values of R rows.
         past: (R, L) 1 on real positions.
         trees: R of them, at most N nodes each, not counting the root.
+        depths: (R, N) of their nodes.
         dtype: of the LLM.
+        window: tokens that a layer looks at, the newest included; None for all.
+        remembered: columns of the past that such a layer still has.
 
     Returns:
-        What is added to the scores of attention, (R, 1, N, L + N), for each kind of layer if there
-        are several, and the depths (R, N), 1 on padding.
+        What is added to the scores of attention, (R, 1, N, L + N), or (R, 1, N, remembered + N).
+
+    >>> chain = [TokenTree([[7, 8]])]
+    >>> mask = tree_mask(torch.ones(1, 2), chain, tree_depths(chain), torch.float32, 2, 1)
+    >>> (mask == 0).int().tolist()
+    [[[[1, 1, 0], [0, 1, 1]]]]
     """
-    width = max(len(tree.tokens) for tree in trees)
+    width = depths.size(1)
     own = torch.stack([tree.ancestors(width) for tree in trees]).to(past.device)
-    depths = torch.ones(len(trees), width, dtype=torch.long)
-    for row, tree in enumerate(trees):
-        depths[row, : len(tree.depths)] = torch.tensor(tree.depths, dtype=torch.long)
-    depths = depths.to(past.device)
-    before = past.bool()[:, None, :].expand(-1, width, -1)
-    # How many tokens back a key lies, counted from each node.
-    ages = torch.arange(past.size(1), 0, -1, device=past.device) - 1
-    distance = torch.cat(
-        [depths[:, :, None] + ages, depths[:, :, None] - depths[:, None, :]], dim=2
-    )
-    visible = torch.cat([before, own], dim=2)
-
-    def added(seen: Tensor) -> Tensor:
-        mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
-        return mask.masked_fill(~seen, torch.finfo(dtype).min)[:, None]
-
-    sliding = [layer for layer in cache.layers if layer.is_sliding]
-    if not sliding:
-        return added(visible), depths
-    # Layers with a window have forgotten what lies outside it.
-    forgotten = past.size(1) - sliding[0].keys.size(2)
-    near = (visible & (distance < sliding[0].sliding_window))[:, :, forgotten:]
-    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ())
-    if not kinds:
-        return added(near), depths
-    masks = {kind: near if kind == "sliding_attention" else visible for kind in sorted(kinds)}
-    return {kind: added(seen) for kind, seen in masks.items()}, depths
+    seen = torch.cat([past.bool()[:, None, :].expand(-1, width, -1), own], dim=2)
+    if window is not None:
+        # How many tokens back a key lies, counted from each node.
+        ages = torch.arange(past.size(1), 0, -1, device=past.device) - 1
+        behind = [depths[:, :, None] + ages, depths[:, :, None] - depths[:, None, :]]
+        seen = seen & (torch.cat(behind, dim=2) < window)
+    if remembered is not None:
+        seen = seen[:, :, past.size(1) - remembered :]
+    mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return mask.masked_fill(~seen, torch.finfo(dtype).min)[:, None]

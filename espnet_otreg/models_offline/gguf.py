@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.slm.pretrained import load_pretrained, reading
+from espnet_otreg.models_offline.pretrained import load_pretrained, reading
 
 
 def convert_gguf(gguf: str | Path, output: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Which source belongs to which target, read off a transport plan."""
+"""Hard alignments from a transport plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which numbers a solver takes: one sentence for each that it does not."""
+"""Checks of the arguments of solvers."""
 
 from __future__ import annotations
 

@@ -8,19 +8,10 @@ import torch
 from torch import Tensor
 
 from espnet_otreg.arguments import checked
+from espnet_otreg.precision import working_dtype
 
 # Vectors shorter than this have no direction that float32 could tell from rounding.
 _ZERO_NORM = 1e-12
-
-
-def working_dtype(*tensors: Tensor) -> torch.dtype:
-    """The precision transport is computed in: float64 if any tensor has it, else float32.
-
-    >>> working_dtype(torch.zeros(1, dtype=torch.bfloat16))
-    torch.float32
-    """
-    double = any(tensor.dtype == torch.float64 for tensor in tensors)
-    return torch.float64 if double else torch.float32
 
 
 def unit_vectors(vectors: Tensor) -> Tensor:
@@ -51,7 +42,7 @@ def _check_shapes(source: Tensor, target: Tensor) -> None:
 def cosine_cost(speech: Tensor, text: Tensor) -> Tensor:
     """Cosine distance ``C_ij = 1 - cos(speech_i, text_j)``, in [0, 2].
 
-    Computed in float32 whatever autocast says, in float64 if either input is float64. A vector of
+    Computed in float32 also under autocast, in float64 if either input is float64. A vector of
     norm zero is at distance 1 from everything and receives no gradient.
 
     Args:
@@ -81,7 +72,7 @@ def squared_euclidean_cost(source: Tensor, target: Tensor) -> Tensor:
     """Half the squared Euclidean distance ``C_ij = |source_i - target_j|^2 / 2``.
 
     The half is GeomLoss's convention for p = 2, which the published settings assume. In float32
-    whatever autocast says, in float64 if either input is float64.
+    also under autocast, in float64 if either input is float64.
 
     Args:
         source: (B, S, D) points.

@@ -31,7 +31,7 @@ def sinkhorn_divergence(
     cost: Cost = squared_euclidean_cost,
     annealing: int = 10,
 ) -> Tensor:
-    """How far apart two point clouds are, 0 for equal ones (Feydy et al. 2019).
+    """Debiased Sinkhorn divergence of two weighted point clouds (Feydy et al. 2019).
 
     ``S(x, y) = OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2`` with OT the regularised cost of
     :func:`espnet_otreg.ot.sinkhorn`, from averaged simultaneous updates of all potentials, as in

@@ -1,4 +1,4 @@
-"""Whether forbidden pairs leave any plan with the wanted marginals.
+"""Feasibility of marginals under forbidden pairs.
 
 By Hall's theorem a problem of equal totals has a plan exactly if no set of sources has more mass
 than the targets that it may use. Iterations that do not end show such a set: they ask for more and

@@ -56,7 +56,7 @@ def _agrees_on(device: torch.device) -> bool:
     """Whether Triton is installed and solves trial problems on a device as PyTorch does.
 
     Installed is not enough: it needs a C compiler where it runs and a GPU it knows, and what it
-    compiles there is tried rather than believed. Once for each device and process.
+    compiles there is compared with PyTorch on a trial problem. Once for each device and process.
     """
     if importlib.util.find_spec("triton") is None:
         return False
@@ -92,7 +92,7 @@ def iterate_fused(
 ) -> Iterate:
     """The iterations of :func:`iterate_in_kernel_domain` for float32 problems with S, T > 0.
 
-    One launch, and nothing waits for it: each problem stops by itself. The residual is looked at
+    One launch without synchronisation: each problem stops on its own. The residual is looked at
     after the same iterations, so that the results are the same up to rounding.
     """
     from espnet_otreg.ot import fused_kernel  # Triton is optional

@@ -111,6 +111,7 @@ class ImplicitPlan(torch.autograd.Function):
         s: float,
         t: float,
     ) -> Tensor:
+        """The plan of potentials that are optimal for the cost; formulas in the module."""
         plan = plan_of(cost / -epsilon, log_source, log_target, support, u, v)
         ctx.save_for_backward(plan)
         ctx.epsilon, ctx.s, ctx.t = epsilon, s, t
@@ -119,6 +120,7 @@ class ImplicitPlan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Solve the adjoint system, so that the gradient is that of the fixed point."""
         (saved,) = ctx.saved_tensors
         s, t, dtype = ctx.s, ctx.t, saved.dtype
         with torch.autocast(saved.device.type, enabled=False):

@@ -1,4 +1,4 @@
-"""L-BFGS for a batch of small convex problems that have nothing to do with each other."""
+"""L-BFGS for a batch of small independent convex problems."""
 
 from __future__ import annotations
 

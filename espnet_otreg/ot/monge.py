@@ -1,4 +1,4 @@
-"""The Monge gap: how far a map is from moving its points as cheaply as possible."""
+"""The Monge gap: by how much the cost of a map exceeds that of optimal transport."""
 
 from __future__ import annotations
 

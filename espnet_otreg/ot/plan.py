@@ -1,4 +1,4 @@
-"""What can be read off a transport plan.
+"""Statistics of transport plans: row entropy, impurity, spread, barycentric projection.
 
 A row of less than 1e-31 in float32, 1e-292 in float64, counts as one without mass: the gradient of
 what is divided by its sum would overflow.

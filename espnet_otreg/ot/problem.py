@@ -2,7 +2,7 @@
 
 A pair whose cost is ``+inf`` is forbidden: the plan is 0 there, and the value is the sum over all
 others. Iterations read costs as ``blocked``, where such pairs are infinite and ``exp(-inf)`` is an
-exact zero; whatever multiplies costs reads them as ``cost``, where they are 0.
+exact zero; products with costs use ``cost``, where they are 0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from espnet_otreg.ot.costs import working_dtype
+from espnet_otreg.precision import working_dtype
 
 # Totals that were meant to be equal differ by no more than float32 summation errors.
 _TOTALS_TOLERANCE = 1e-4
@@ -56,7 +56,7 @@ class TransportProblem:
         """(B, S, T) bool, the support without forbidden pairs."""
         return self.support & (self.blocked < torch.inf) if self.forbids else self.support
 
-    def turned(self) -> TransportProblem:
+    def transposed(self) -> TransportProblem:
         """The problems with source and target exchanged."""
         cost = self.cost.mT
         return TransportProblem(

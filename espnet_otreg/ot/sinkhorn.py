@@ -143,7 +143,7 @@ def sinkhorn(
     (generalised KL; Cuturi 2013, Chizat et al. 2018), a missing relaxation rho standing for an
     exact marginal. One iteration updates the source potential, then the target potential, so that
     an exact target marginal is met up to rounding whatever the number of iterations. Float32
-    whatever autocast says, float64 if the cost is float64.
+    also under autocast, float64 if the cost is float64.
 
     A cost of ``+inf`` forbids its pair: ``P`` is 0 there and ``<P, C>`` the sum over all others; no
     gradient reaches it. Exact marginals that no plan meets for that reason leave a problem that is

@@ -1,4 +1,4 @@
-"""What a transport solver returns."""
+"""The result of a transport solver."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def sparse_transport(
     with torch.autocast(cost.device.type, enabled=False):
         masks_and_masses = source_mask, target_mask, source_mass, target_mass
         problem = make_problem(cost, *masks_and_masses, strength=gamma)
-        turned = problem if sparse_side == "source" else problem.turned()
+        turned = problem if sparse_side == "source" else problem.transposed()
         if 0 in turned.cost.shape:
             return empty_solution(problem)
         k = min(max_nonzeros, turned.cost.shape[2])

@@ -1,1 +1,1 @@
-"""What a recipe remembers: which steps are done, from which settings, inputs and predecessors."""
+"""The driver of recipes: what is trained, which steps still hold, how they are started."""

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from espnet_otreg.config import flatten
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_yaml, sha256_file
+from espnet_otreg.recipe.formats import format_of
 
 # How and where a command runs changes nothing in what it makes.
 IGNORED = frozenset(
@@ -19,26 +21,6 @@ IGNORED = frozenset(
 )
 
 
-def flatten(value: Any, prefix: str = "") -> dict[str, str]:
-    """Nested YAML as dotted keys and printed values.
-
-    >>> flatten({"optim_conf": {"lr": 0.1}, "regularizers": [{"otreg": {"weight": 0.3}}]})
-    {'optim_conf.lr': '0.1', 'regularizers.0.otreg.weight': '0.3'}
-    >>> flatten({"a": [], "b": None})
-    {'a': '[]', 'b': 'null'}
-    """
-    if isinstance(value, Mapping) and value:
-        items: Iterable[tuple[Any, Any]] = value.items()
-    elif isinstance(value, (list, tuple)) and value:
-        items = enumerate(value)
-    else:
-        return {prefix: value if isinstance(value, str) else json.dumps(value, default=str)}
-    flat: dict[str, str] = {}
-    for key, inner in items:
-        flat.update(flatten(inner, f"{prefix}.{key}" if prefix else str(key)))
-    return flat
-
-
 def read_settings(path: str | Path) -> dict[str, str]:
     """The keys of a YAML file, flattened.
 
@@ -46,23 +28,6 @@ def read_settings(path: str | Path) -> dict[str, str]:
         UserError: if it is no YAML or holds no keys.
     """
     return flatten(read_yaml(path))
-
-
-def require_equal(first: str | Path, second: str | Path, but: str) -> None:
-    """Make sure that two YAML files agree in everything except ``but`` and what is below it.
-
-    Raises:
-        UserError: naming every other key in which they differ.
-    """
-    one, two = read_settings(first), read_settings(second)
-    keys = sorted(one.keys() | two.keys())
-    other = [key for key in keys if key.split(".")[0] != but and one.get(key) != two.get(key)]
-    if other:
-        raise UserError(
-            f"differs from {first} in {', '.join(other)}",
-            str(second),
-            f"a fair comparison allows {but} only",
-        )
 
 
 def command_settings(words: Sequence[str]) -> dict[str, str]:
@@ -95,13 +60,34 @@ def command_settings(words: Sequence[str]) -> dict[str, str]:
             settings.update(read_settings(given[-1]))
         else:
             flags.update(_flag_settings(name, given))
-    return that_count({**settings, **flags})
+    return without_ignored({**settings, **flags})
 
 
-def that_count(settings: Mapping[str, str]) -> dict[str, str]:
+def step_settings(commands: Iterable[Sequence[str]]) -> dict[str, str]:
+    """The settings of several commands that make one step, and the format of what they make.
+
+    >>> step_settings([["python", "-m", "espnet_otreg.bin.slm_pack", "--output", "a"],
+    ...                ["cp", "a", "b"]])
+    {'module': 'espnet_otreg.bin.slm_pack', 'output': 'a', 'format': '1'}
+    """
+    settings: dict[str, str] = {}
+    modules: list[str] = []
+    commands = list(commands)
+    for words in commands:
+        found = command_settings(words)
+        if found and found["module"] not in modules:
+            modules.append(found["module"])
+        settings.update(found)
+    if modules:
+        settings["module"] = " ".join(modules)
+    number = format_of(commands)
+    return {**settings, "format": number} if number else settings
+
+
+def without_ignored(settings: Mapping[str, str]) -> dict[str, str]:
     """The settings without those in :data:`IGNORED`.
 
-    >>> that_count({"nj": "4", "seed": "1"})
+    >>> without_ignored({"nj": "4", "seed": "1"})
     {'seed': '1'}
     """
     return {name: v for name, v in settings.items() if name.split(".")[0] not in IGNORED}
@@ -138,8 +124,11 @@ def expand(paths: Iterable[str]) -> list[Path]:
     return files
 
 
-def input_facts(paths: Iterable[str], before: Mapping[str, Any]) -> dict[str, Any]:
-    """Size and sha256 of every input; a file as old and as large as ``before`` is not read.
+def file_facts(paths: Iterable[str], before: Mapping[str, Any]) -> dict[str, Any]:
+    """Size and sha256 of every file; one that nobody has written to since ``before`` is not read.
+
+    The time is that of the last change of the file's content or status, which the system sets: no
+    program can put it back after a change, as it can the time of modification.
 
     Args:
         paths: files and directories.
@@ -149,21 +138,13 @@ def input_facts(paths: Iterable[str], before: Mapping[str, Any]) -> dict[str, An
     for path in expand(paths):
         status = path.stat()
         known = before.get(str(path), {})
-        same = (known.get("size"), known.get("mtime_ns")) == (status.st_size, status.st_mtime_ns)
+        same = (known.get("size"), known.get("ctime_ns")) == (status.st_size, status.st_ctime_ns)
         facts[str(path)] = {
             "size": status.st_size,
-            "mtime_ns": status.st_mtime_ns,
+            "ctime_ns": status.st_ctime_ns,
             "sha256": known["sha256"] if same else sha256_file(path),
         }
     return facts
-
-
-def output_facts(paths: Iterable[str]) -> dict[str, Any]:
-    """Size and sha256 of every output file."""
-    return {
-        str(path): {"size": path.stat().st_size, "sha256": sha256_file(path)}
-        for path in expand(paths)
-    }
 
 
 def digest(record: Mapping[str, Any]) -> str:
@@ -176,5 +157,9 @@ def digest(record: Mapping[str, Any]) -> str:
     >>> digest(record) == digest({**record, "settings": {"a": "1"}})
     False
     """
-    parts = [record[name] for name in ("stage", "settings", "upstream", "outputs")]
+    made = {
+        name: {"size": fact["size"], "sha256": fact["sha256"]}
+        for name, fact in record["outputs"].items()
+    }
+    parts = [record[name] for name in ("stage", "settings", "upstream")] + [made]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from espnet_otreg.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+ANNEALING = 10  # first iterations of a divergence's transport, with a larger epsilon
 
 # Statistics of the model and of the trainer; no regularizer may be named so, or report one of them.
 RESERVED_STATISTICS = frozenset(
@@ -94,7 +96,7 @@ class AlignmentBatch:
 
 @dataclass(frozen=True, eq=False)
 class RegularizerOutput:
-    """One regularizer's opinion of a batch; a scalar alone stands for one without statistics.
+    """A regularizer's value of a batch; a scalar alone stands for one without statistics.
 
     Attributes:
         value: scalar, mean over the utterances of the batch, real and floating. Where it trains it
@@ -167,6 +169,15 @@ class RegularizerConfig:
             for key, (fits, expected) in wanted.items()
             if not fits
         ]
+
+    def settings(self) -> dict[str, Any]:
+        """The values of the keys that not every regularizer has: those that its loss takes.
+
+        >>> RegularizerConfig().settings()
+        {}
+        """
+        common = {each.name for each in fields(RegularizerConfig)}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in common}
 
     def build(self) -> Regularizer:
         """The regularizer itself; whatever is slow to import is imported here."""

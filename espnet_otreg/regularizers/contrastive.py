@@ -14,7 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from espnet_otreg.ot.costs import unit_vectors, working_dtype
+from espnet_otreg.ot.costs import unit_vectors
+from espnet_otreg.precision import working_dtype
 
 
 def scaled_cosine(x: Tensor, y: Tensor, temperature: float) -> Tensor:

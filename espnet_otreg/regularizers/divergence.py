@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from espnet_otreg.regularizers.base import RegularizerConfig
+from espnet_otreg.regularizers.base import ANNEALING, RegularizerConfig
 from espnet_otreg.regularizers.registry import register_regularizer
 
 if TYPE_CHECKING:
@@ -50,7 +50,4 @@ class DivergenceConfig(RegularizerConfig):
         """The regularizer; imports torch."""
         from espnet_otreg.regularizers.divergence_loss import DivergenceRegularizer
 
-        return DivergenceRegularizer(self)
-
-
-ANNEALING = 10  # iterations with a larger epsilon
+        return DivergenceRegularizer(**self.settings())

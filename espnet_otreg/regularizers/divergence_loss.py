@@ -13,20 +13,29 @@ means one thing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from espnet_otreg.ot import sinkhorn_divergence, with_position
-from espnet_otreg.ot.costs import unit_vectors, working_dtype
-from espnet_otreg.regularizers.base import AlignmentBatch, RegularizerOutput
-from espnet_otreg.regularizers.divergence import ANNEALING, DivergenceConfig
+from espnet_otreg.ot.costs import unit_vectors
+from espnet_otreg.precision import working_dtype
+from espnet_otreg.regularizers.base import ANNEALING, AlignmentBatch, RegularizerOutput
 
 
+@dataclass(frozen=True)
 class DivergenceRegularizer:
-    """The divergence of an :class:`AlignmentBatch`; it has no parameters."""
+    """The divergence of an :class:`AlignmentBatch`; it has no parameters.
 
-    def __init__(self, config: DivergenceConfig) -> None:
-        self.config = config
+    Its settings are those of ``DivergenceConfig``, which has their defaults.
+    """
+
+    blur: float
+    position_weight: float
+    normalize: bool
+    max_iterations: int
+    tolerance: float
 
     def __call__(self, batch: AlignmentBatch) -> RegularizerOutput:
         """The mean over utterances, in float32 whatever autocast says.
@@ -34,20 +43,21 @@ class DivergenceRegularizer:
         An utterance without frames or without tokens counts with zero.
 
         >>> from espnet_otreg.regularizers.otreg_loss import example_batch
-        >>> regularizer = DivergenceRegularizer(DivergenceConfig(position_weight=0.0))
+        >>> from espnet_otreg.regularizers import DivergenceConfig
+        >>> regularizer = DivergenceConfig(position_weight=0.0).build()
         >>> regularizer(example_batch()).value > 0  # three frames, the first is no token
         tensor(True)
         """
-        config, batch = self.config, batch.without_padding()
+        batch = batch.without_padding()
         with torch.autocast(batch.speech.device.type, enabled=False):
             divergence = sinkhorn_divergence(
                 self._placed(batch.speech, batch.speech_mask),
                 self._placed(batch.text.detach(), batch.text_mask),
                 batch.speech_mask,
                 batch.text_mask,
-                epsilon=config.blur**2,
-                max_iterations=config.max_iterations,
-                tolerance=config.tolerance,
+                epsilon=self.blur**2,
+                max_iterations=self.max_iterations,
+                tolerance=self.tolerance,
                 annealing=ANNEALING,
             )
         return RegularizerOutput(divergence.mean())
@@ -55,5 +65,5 @@ class DivergenceRegularizer:
     def _placed(self, points: Tensor, mask: Tensor) -> Tensor:
         """Embeddings (B, N, D) with their position, (B, N, D + 1)."""
         points = points.to(working_dtype(points))
-        points = unit_vectors(points) if self.config.normalize else points
-        return with_position(points, mask.sum(1), self.config.position_weight)
+        points = unit_vectors(points) if self.normalize else points
+        return with_position(points, mask.sum(1), self.position_weight)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from espnet_otreg.regularizers.base import RegularizerConfig
+from espnet_otreg.regularizers.base import ANNEALING, RegularizerConfig
 from espnet_otreg.regularizers.registry import register_regularizer
 
 if TYPE_CHECKING:
@@ -57,7 +57,4 @@ class MongeGapConfig(RegularizerConfig):
         """The regularizer; imports torch."""
         from espnet_otreg.regularizers.monge_loss import MongeGapRegularizer
 
-        return MongeGapRegularizer(self)
-
-
-ANNEALING = 10  # iterations with a larger epsilon
+        return MongeGapRegularizer(**self.settings())

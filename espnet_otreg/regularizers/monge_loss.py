@@ -1,4 +1,4 @@
-"""Fitting loss and Monge gap of the projector: no frame is told which token it is.
+"""Fitting loss and Monge gap of the projector, from speech and text that need not be pairs.
 
 Let f_1..f_N be the projected frames of all utterances of a batch, f'_i where the projector had put
 the same frames when training began, g_1..g_M the tokens of all transcripts and g_0 the anchor, all
@@ -20,35 +20,46 @@ output at the start of the training as the first space is our choice.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from espnet_otreg.ot import cosine_cost, monge_gap, sinkhorn_divergence
-from espnet_otreg.ot.costs import unit_vectors, working_dtype
-from espnet_otreg.regularizers.base import AlignmentBatch, RegularizerOutput
-from espnet_otreg.regularizers.monge import ANNEALING, MongeGapConfig
+from espnet_otreg.ot.costs import unit_vectors
+from espnet_otreg.precision import working_dtype
+from espnet_otreg.regularizers.base import ANNEALING, AlignmentBatch, RegularizerOutput
 
 
-def evenly(count: int, most: int, device: torch.device) -> Tensor:
+def evenly_spaced(count: int, most: int, device: torch.device) -> Tensor:
     """Indices of at most ``most`` of ``count`` things, evenly spaced.
 
-    >>> evenly(7, 3, torch.device("cpu")), evenly(2, 3, torch.device("cpu"))
+    >>> evenly_spaced(7, 3, torch.device("cpu")), evenly_spaced(2, 3, torch.device("cpu"))
     (tensor([0, 2, 4]), tensor([0, 1]))
     """
     kept = min(count, most)
     return torch.arange(kept, device=device) * count // max(kept, 1)
 
 
+@dataclass(frozen=True)
 class MongeGapRegularizer:
-    """Fitting loss and gap of an :class:`AlignmentBatch`; it has no parameters."""
+    """Fitting loss and gap of an :class:`AlignmentBatch`; it has no parameters.
 
-    def __init__(self, config: MongeGapConfig) -> None:
-        self.config = config
+    Its settings are those of ``MongeGapConfig``, which has their defaults.
+    """
+
+    gap_weight: float
+    fitting_epsilon: float
+    gap_epsilon: float
+    anchor_mass: float
+    max_points: int
+    max_iterations: int
+    tolerance: float
 
     def _pool(self, vectors: Tensor, mask: Tensor) -> Tensor:
         """(B, N, D) vectors to (1, N', D): the masked ones of all utterances, of length one."""
         real = vectors[mask]
-        real = real[evenly(len(real), self.config.max_points, real.device)]
+        real = real[evenly_spaced(len(real), self.max_points, real.device)]
         return unit_vectors(real.to(working_dtype(real)))[None]
 
     def __call__(self, batch: AlignmentBatch) -> RegularizerOutput:
@@ -59,15 +70,15 @@ class MongeGapRegularizer:
 
         >>> from dataclasses import replace
         >>> from espnet_otreg.regularizers.otreg_loss import example_batch
+        >>> from espnet_otreg.regularizers import MongeGapConfig
         >>> batch = example_batch()
-        >>> regularizer = MongeGapRegularizer(MongeGapConfig())
+        >>> regularizer = MongeGapConfig().build()
         >>> output = regularizer(replace(batch, speech_at_start=batch.speech))
         >>> bool(output.statistics["monge_gap_of_map"] < 0.02)  # nothing has moved
         True
         """
         if batch.speech_at_start is None:
             raise ValueError("speech_at_start: expected (B, S, D) embeddings, found None")
-        config = self.config
         with torch.autocast(batch.speech.device.type, enabled=False):
             speech = self._pool(batch.speech, batch.speech_mask)
             start = self._pool(batch.speech_at_start.detach(), batch.speech_mask)
@@ -77,24 +88,24 @@ class MongeGapRegularizer:
                 return RegularizerOutput(batch.speech.new_zeros(()))
             mass = speech.new_full((1, 1 + tokens.shape[1]), 1.0)
             if tokens.shape[1] > 0:
-                mass[:, 0] = config.anchor_mass
-                mass[:, 1:] = (1 - config.anchor_mass) / tokens.shape[1]
+                mass[:, 0] = self.anchor_mass
+                mass[:, 1:] = (1 - self.anchor_mass) / tokens.shape[1]
             fitting = sinkhorn_divergence(
                 speech,
                 torch.cat([anchor, tokens.to(speech.dtype)], dim=1),
                 y_mass=mass,
-                epsilon=config.fitting_epsilon,
-                max_iterations=config.max_iterations,
-                tolerance=config.tolerance,
+                epsilon=self.fitting_epsilon,
+                max_iterations=self.max_iterations,
+                tolerance=self.tolerance,
                 cost=cosine_cost,
                 annealing=ANNEALING,
             )[0]
             gap = monge_gap(
                 start,
                 speech,
-                epsilon=config.gap_epsilon,
-                max_iterations=config.max_iterations,
-                tolerance=config.tolerance,
+                epsilon=self.gap_epsilon,
+                max_iterations=self.max_iterations,
+                tolerance=self.tolerance,
                 cost=cosine_cost,
             )[0]
         moved = (start - speech.detach()).square().sum(-1).mean() / 2
@@ -103,4 +114,4 @@ class MongeGapRegularizer:
             "monge_gap_of_map": gap.detach(),
             "monge_gap_moved": moved,
         }
-        return RegularizerOutput(fitting + config.gap_weight * gap, statistics)
+        return RegularizerOutput(fitting + self.gap_weight * gap, statistics)

@@ -87,4 +87,13 @@ class MultigrainedConfig(RegularizerConfig):
         """The regularizer; imports torch."""
         from espnet_otreg.regularizers.multigrained_loss import MultigrainedRegularizer
 
-        return MultigrainedRegularizer(self)
+        return MultigrainedRegularizer(
+            level_weights=self.level_weights,
+            temperature=self.temperature,
+            segment_seconds=self.segment_seconds,
+            epsilon=self.epsilon,
+            max_iterations=self.max_iterations,
+            tolerance=self.tolerance,
+            anchor=self.anchor,
+            anchor_mass=self.anchor_mass,
+        )

@@ -36,6 +36,8 @@ the joined batch. Each holds M x M numbers for the M pairs of all processes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,41 +51,52 @@ from espnet_otreg.regularizers.contrastive import (
 )
 from espnet_otreg.regularizers.gather import gather_rows
 from espnet_otreg.regularizers.levels import Pairs, segment_pairs, token_pairs, utterance_pairs
-from espnet_otreg.regularizers.multigrained import MultigrainedConfig
 from espnet_otreg.regularizers.targets import make_targets
 
 
+@dataclass(frozen=True)
 class MultigrainedRegularizer:
-    """The multi-grained contrast of an :class:`AlignmentBatch`; it has no parameters."""
+    """The multi-grained contrast of an :class:`AlignmentBatch`; it has no parameters.
 
-    def __init__(self, config: MultigrainedConfig) -> None:
-        self.config = config
+    Its settings are those of ``MultigrainedConfig``, which has their defaults; ``level_weights``
+    are the weights by level.
+    """
+
+    level_weights: dict[str, float]
+    temperature: float
+    segment_seconds: float
+    epsilon: float
+    max_iterations: int
+    tolerance: float
+    anchor: bool
+    anchor_mass: float | None
 
     def pairs(self, batch: AlignmentBatch) -> tuple[dict[str, Pairs], Tensor]:
         """The pairs of every level that has a weight, and which plans, (B,), are solved.
 
         >>> from espnet_otreg.regularizers.otreg_loss import example_batch
-        >>> levels, solved = MultigrainedRegularizer(MultigrainedConfig()).pairs(example_batch())
+        >>> from espnet_otreg.regularizers import MultigrainedConfig
+        >>> levels, solved = MultigrainedConfig().build().pairs(example_batch())
         >>> {name: len(pairs.weight) for name, pairs in levels.items()}, solved
         ({'token': 2, 'segment': 1, 'utterance': 1}, tensor([True]))
         """
-        config, batch = self.config, batch.without_padding()
-        targets = make_targets(batch, config.anchor, config.anchor_mass, "token_id", "uniform")
+        batch = batch.without_padding()
+        targets = make_targets(batch, self.anchor, self.anchor_mass, "token_id", "uniform")
         solution = sinkhorn(
             cosine_cost(batch.speech, targets.embeddings),
             batch.speech_mask,
             targets.mask,
             None,
             targets.mass,
-            epsilon=config.epsilon,
-            max_iterations=config.max_iterations,
-            tolerance=config.tolerance,
+            epsilon=self.epsilon,
+            max_iterations=self.max_iterations,
+            tolerance=self.tolerance,
         )
         plan = torch.where(targets.token_mask[:, None, :], solution.coupling, 0)
         sides = (plan, batch.speech, targets.embeddings)
-        frames = max(1, round(config.segment_seconds / batch.frame_seconds))
+        frames = max(1, round(self.segment_seconds / batch.frame_seconds))
         levels = {}
-        for level in config.level_weights:
+        for level in self.level_weights:
             if level == "token":
                 levels[level] = token_pairs(*sides, targets.ids)
             elif level == "segment":
@@ -102,7 +115,8 @@ class MultigrainedRegularizer:
         and the share of plans that are not solved, ``multigrained_unconverged``.
 
         >>> from espnet_otreg.regularizers.otreg_loss import example_batch
-        >>> MultigrainedRegularizer(MultigrainedConfig())(example_batch()).value  # one utterance
+        >>> from espnet_otreg.regularizers import MultigrainedConfig
+        >>> MultigrainedConfig().build()(example_batch()).value  # one utterance
         tensor(0.)
         """
         with torch.autocast(batch.speech.device.type, enabled=False):
@@ -112,7 +126,7 @@ class MultigrainedRegularizer:
             terms = []
             for level, pairs in levels.items():
                 loss, accuracy = self._contrast(pairs, transcript, first, len(batch.text_ids))
-                terms.append(self.config.level_weights[level] * loss)
+                terms.append(self.level_weights[level] * loss)
                 statistics[f"multigrained_{level}"] = loss.detach()
                 statistics[f"multigrained_{level}_accuracy"] = accuracy
         return RegularizerOutput(torch.stack(terms).sum(), statistics)
@@ -136,7 +150,7 @@ class MultigrainedRegularizer:
             names.append(pairs.token)
         labels, _ = gather_rows(torch.stack(names, dim=1))
         negatives = (labels[:, None] != labels).all(2)
-        similarity = scaled_cosine(speech, text, self.config.temperature)
+        similarity = scaled_cosine(speech, text, self.temperature)
         losses = weight[:, 0] * contrastive_losses(similarity, negatives) / utterances
         value = losses[own].sum()
         # Those of other processes count with them, but their gradient for our speech is found here.

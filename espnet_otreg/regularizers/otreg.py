@@ -96,4 +96,4 @@ class OTRegConfig(RegularizerConfig):
         """The regularizer; imports torch."""
         from espnet_otreg.regularizers.otreg_loss import OTRegularizer
 
-        return OTRegularizer(self)
+        return OTRegularizer(**self.settings())

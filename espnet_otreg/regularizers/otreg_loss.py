@@ -23,6 +23,7 @@ mass for the anchor, relaxing the frames' marginal, and the exact (implicit) gra
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -38,7 +39,6 @@ from espnet_otreg.ot import (
     sparse_transport,
 )
 from espnet_otreg.regularizers.base import AlignmentBatch, RegularizerOutput
-from espnet_otreg.regularizers.otreg import OTRegConfig
 from espnet_otreg.regularizers.targets import TargetSet, make_targets, norm_mass
 from espnet_otreg.regularizers.voice_activity import silent_share
 
@@ -59,52 +59,68 @@ def _mean(values: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, values, 0).sum(-1) / mask.sum(-1).clamp(min=1)
 
 
+@dataclass(frozen=True)
 class OTRegularizer:
-    """The OTReg loss of an :class:`AlignmentBatch`; it has no parameters."""
+    """The OTReg loss of an :class:`AlignmentBatch`; it has no parameters.
 
-    def __init__(self, config: OTRegConfig) -> None:
-        self.config = config
+    Its settings are those of ``OTRegConfig``, which has their defaults.
+    """
+
+    plan: Literal["entropic", "sparse"]
+    epsilon: float
+    max_nonzeros: int
+    gamma: float
+    max_iterations: int
+    tolerance: float
+    sparsity_weight: float
+    sparsity: Literal["entropy", "impurity", "spread"]
+    anchor: bool
+    anchor_mass: float | Literal["voice_activity"] | None
+    deduplicate: Literal["token_id", "none"]
+    marginals: Literal["uniform", "norm"]
+    source_relaxation: float | None
+    gradient: Literal["implicit", "unrolled", "envelope"]
 
     def _anchor_mass(self, batch: AlignmentBatch) -> float | Tensor | None:
-        mass = self.config.anchor_mass
+        mass = self.anchor_mass
         return silent_share(batch)[:, None] if isinstance(mass, str) else mass
 
     def align(self, batch: AlignmentBatch) -> TransportAlignment:
         """Transport every utterance's frames to its targets.
 
-        >>> alignment = OTRegularizer(OTRegConfig()).align(example_batch())
+        >>> from espnet_otreg.regularizers import OTRegConfig
+        >>> alignment = OTRegConfig().build().align(example_batch())
         >>> alignment.solution.coupling.shape, alignment.targets.ids.tolist()
         (torch.Size([1, 3, 3]), [[0, 1, 2]])
         """
-        config = self.config
         batch = batch.without_padding()
         targets = make_targets(
             batch,
-            config.anchor,
+            self.anchor,
             self._anchor_mass(batch),
-            config.deduplicate,
-            config.marginals,
+            self.deduplicate,
+            self.marginals,
         )
         cost = cosine_cost(batch.speech, targets.embeddings)
-        norm = config.marginals == "norm"
+        norm = self.marginals == "norm"
         mass = norm_mass(batch.speech, batch.speech_mask) if norm else None
         problem = (cost, batch.speech_mask, targets.mask, mass, targets.mass)
-        if config.plan == "sparse":
+        if self.plan == "sparse":
             solution = sparse_transport(
                 *problem,
-                gamma=config.gamma,
-                max_nonzeros=config.max_nonzeros,
-                max_iterations=config.max_iterations,
-                tolerance=config.tolerance,
+                gamma=self.gamma,
+                max_nonzeros=self.max_nonzeros,
+                max_iterations=self.max_iterations,
+                tolerance=self.tolerance,
             )
         else:
             solution = sinkhorn(
                 *problem,
-                epsilon=config.epsilon,
-                max_iterations=config.max_iterations,
-                tolerance=config.tolerance,
-                source_relaxation=config.source_relaxation,
-                gradient=config.gradient,
+                epsilon=self.epsilon,
+                max_iterations=self.max_iterations,
+                tolerance=self.tolerance,
+                source_relaxation=self.source_relaxation,
+                gradient=self.gradient,
             )
         return TransportAlignment(targets, cost, solution)
 
@@ -114,7 +130,8 @@ class OTRegularizer:
         An utterance without frames, or without targets (no transcript and no anchor), counts
         with a loss of zero.
 
-        >>> output = OTRegularizer(OTRegConfig(sparsity_weight=0.0))(example_batch())
+        >>> from espnet_otreg.regularizers import OTRegConfig
+        >>> output = OTRegConfig(sparsity_weight=0.0).build()(example_batch())
         >>> round(output.value.item(), 3)
         0.0
         """
@@ -122,10 +139,10 @@ class OTRegularizer:
         solution = alignment.solution
         entropy = row_entropy(solution.coupling)
         loss = solution.linear_cost
-        if self.config.sparsity_weight > 0:
-            measure = _SPARSITY[self.config.sparsity]
+        if self.sparsity_weight > 0:
+            measure = _SPARSITY[self.sparsity]
             sparsity = entropy if measure is row_entropy else measure(solution.coupling)
-            loss = loss + self.config.sparsity_weight * _mean(sparsity, batch.speech_mask)
+            loss = loss + self.sparsity_weight * _mean(sparsity, batch.speech_mask)
         with torch.no_grad():
             statistics = _statistics(batch, alignment, _mean(entropy, batch.speech_mask))
         return RegularizerOutput(loss.mean(), statistics)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.ot.costs import working_dtype
+from espnet_otreg.precision import working_dtype
 from espnet_otreg.regularizers.base import RESERVED_STATISTICS, RegularizerOutput
 
 _RESERVED_PATTERN = re.compile(r"optim\d+_lr\d+")  # the trainer's learning rates

@@ -1,1 +1,1 @@
-"""From the numbers of an experiment to RESULTS.md and its pictures; nothing here is typed."""
+"""From the scores and analyses of an experiment to its report, RESULTS.md and pictures."""

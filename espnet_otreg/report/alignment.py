@@ -138,17 +138,31 @@ def anchor_frames(coupling: Tensor) -> float:
     return float((hard_alignment(coupling) == 0).float().mean())
 
 
-def anisotropy(vectors: Tensor) -> float:
-    """Mean cosine of two different ones of N vectors (N, D); 0 if there is only one.
+class Anisotropy:
+    """Mean cosine of two different ones of N vectors, which need not be kept.
 
-    ``(|sum_i u_i|^2 - N) / (N (N - 1))`` with the vectors scaled to length one.
+    ``(|sum_i u_i|^2 - N) / (N (N - 1))`` with the vectors scaled to length one, so that their sum
+    is all that is stored.
 
-    >>> round(anisotropy(torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])), 3)
+    >>> seen = Anisotropy()
+    >>> seen.add(torch.tensor([[1.0, 0.0], [2.0, 0.0]]))
+    >>> seen.add(torch.tensor([[0.0, 1.0]]))
+    >>> round(seen.value(), 3)
     0.333
     """
-    unit = unit_vectors(vectors.double())
-    count = len(unit)
-    if count < 2:
-        return 0.0
-    total = float(unit.sum(0).square().sum())
-    return (total - count) / (count * (count - 1))
+
+    def __init__(self) -> None:
+        self._sum: Tensor | float = 0.0
+        self._count = 0
+
+    def add(self, vectors: Tensor) -> None:
+        """Take in N vectors (N, D)."""
+        self._sum = self._sum + unit_vectors(vectors.double()).sum(0)
+        self._count += len(vectors)
+
+    def value(self) -> float:
+        """Of all vectors so far; 0 if there are fewer than two."""
+        if self._count < 2:
+            return 0.0
+        total = float(torch.as_tensor(self._sum).square().sum())
+        return (total - self._count) / (self._count * (self._count - 1))

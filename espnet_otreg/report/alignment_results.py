@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from espnet_otreg.experiment import Experiment
 from espnet_otreg.files import read_json
-from espnet_otreg.report.layout import Experiment, arm_name, is_pretraining
 from espnet_otreg.scoring.compare import SIGNIFICANT, format_p
 from espnet_otreg.scoring.results import GROUP_TITLES
 from espnet_otreg.scoring.score import GROUPS, macro
@@ -45,15 +45,11 @@ NOTES = (
 
 @dataclass(frozen=True)
 class ArmAnalysis:
-    """analysis.json of every seed of an arm."""
+    """analysis.json of every seed of an arm, whose ``name`` is that of tables."""
 
     arm: str
+    name: str
     seeds: tuple[dict[str, Any], ...]
-
-    @property
-    def name(self) -> str:
-        """As it stands in tables."""
-        return arm_name(self.arm)
 
     def mean(self, group: str, measure: str) -> float | None:
         """Macro mean over languages of one group of test sets, then over seeds."""
@@ -78,11 +74,12 @@ def read_analyses(experiment: Experiment) -> tuple[list[ArmAnalysis], list[str]]
         ]
         present = [path for path in paths if path.is_file()]
         if present:
-            found.append(ArmAnalysis(arm, tuple(read_json(path) for path in present)))
-        if len(present) < len(paths) and not is_pretraining(arm):
+            title = experiment.title(arm)
+            found.append(ArmAnalysis(arm, title, tuple(read_json(path) for path in present)))
+        if len(present) < len(paths) and arm in experiment.arms:
             missing.append(
-                f"{arm_name(arm)}: modality gap and retrieval measured for {len(present)} of "
-                f"{len(paths)} seeds."
+                f"{experiment.title(arm)}: modality gap and retrieval measured for "
+                f"{len(present)} of {len(paths)} seeds."
             )
     return found, missing
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ from torch import Tensor
 from espnet_otreg.progress import Progress
 from espnet_otreg.report.alignment import (
     SETTINGS,
+    Anisotropy,
     Transcripts,
     anchor_frames,
-    anisotropy,
     compare,
     distinct,
     make_transcripts,
 )
-from espnet_otreg.report.utterances import Utterance, digest, embed_speech, read_utterances
+from espnet_otreg.report.utterances import Utterance, digest, read_utterances, stream_speech
 from espnet_otreg.scoring.references import DEFAULT_IN_DOMAIN, check_in_domain
 from espnet_otreg.scoring.score import group_of
 from espnet_otreg.slm.model import SpokenLanguageModel
@@ -78,43 +79,71 @@ def analyze(
 
 
 def _analyze_set(
-    model: SpokenLanguageModel, members: list[Utterance], progress: Progress
+    model: SpokenLanguageModel, members: Sequence[Utterance], progress: Progress
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Means of one (language, test set), and the figures of its utterances."""
+    """Means of one (language, test set), and the figures of its utterances.
+
+    Speech streams by: of an utterance some numbers are kept, of a candidate of the retrieval its
+    scores, and never its embeddings, so that the memory does not grow with the test set.
+    """
     anchor = model.llm.anchor_id
-    speech = embed_speech(model, members)
     device = model.projector.gain.device
-    transcripts = make_transcripts(
-        [u.tokens for u in members], anchor, lambda ids: model.llm.embed(ids.to(device))
-    )
-    keys = [u.key for u in members]
-    tokens = [frozenset(distinct(u.tokens, anchor)) for u in members]
+
+    def embed(ids: Tensor) -> Tensor:
+        return model.llm.embed(ids.to(device))
+
+    def transcripts(indices: Sequence[int]) -> Transcripts:
+        return make_transcripts([members[index].tokens for index in indices], anchor, embed)
+
+    keys = [utterance.key for utterance in members]
+    tokens = [frozenset(distinct(utterance.tokens, anchor)) for utterance in members]
+    place = {key: index for index, key in enumerate(keys)}
+    rivals = Mismatches(keys, tokens)
     candidates = fixed_candidates(keys, tokens)
-    ranks = _ranks([speech[members[i].key] for i in candidates], transcripts[candidates])
-    by_index = dict(zip(candidates, ranks, strict=True))
+    candidate_transcripts = transcripts(candidates)
+    scores: dict[int, tuple[Tensor, Tensor]] = {}
     own: dict[str, dict[str, Any]] = {}
-    for index, utterance in enumerate(members):
-        others = mismatches(keys, tokens, index)
-        values = _gap(speech[utterance.key], transcripts[[index, *others]])
+    speech_spread = Anisotropy()
+    for utterance, speech in stream_speech(model, members):
+        index = place[utterance.key]
+        others = rivals.of(index)
+        values = _gap(speech, transcripts([index, *others]))
         values["length_difference"] = _mean(
-            [abs(len(tokens[o]) - len(tokens[index])) for o in others]
+            [abs(len(tokens[other]) - len(tokens[index])) for other in others]
         )
-        values.update({f"rank_{k}": rank for k, rank in by_index.get(index, {}).items()})
         if model.readout is not None:
-            best = model.readout.log_probs(speech[utterance.key][None])[0].argmax(-1)
+            best = model.readout.log_probs(speech[None])[0].argmax(-1)
             values["blank_frames"] = 100.0 * float((best == 0).float().mean())
         own[utterance.key] = values
+        if index in candidates:
+            measured = compare(speech, candidate_transcripts)
+            scores[index] = measured.best_cosine, -measured.transport
+        speech_spread.add(speech)
         progress.advance(1)
+    ranks = _ranks([scores[index] for index in candidates])
+    for index, places in zip(candidates, ranks, strict=True):
+        own[keys[index]].update({f"rank_{name}": rank for name, rank in places.items()})
     facts: dict[str, Any] = {"utterances": len(members), "candidates": len(candidates)}
     facts["chance"] = 100.0 / len(candidates)
     for name in (*_GAP_KEYS, "length_difference", "anchor_frames", "blank_frames"):
-        facts[name] = _mean([v[name] for v in own.values() if v.get(name) is not None])
+        facts[name] = _mean([own[key][name] for key in keys if own[key].get(name) is not None])
     for name in RETRIEVALS:
         facts[f"retrieval_{name}"] = 100.0 * sum(r[name] == 1 for r in ranks) / len(ranks)
         facts[f"reciprocal_rank_{name}"] = _mean([1 / r[name] for r in ranks])
-    facts["speech_anisotropy"] = anisotropy(torch.cat(list(speech.values())))
-    facts["text_anisotropy"] = anisotropy(transcripts.table[1:])
-    return facts, own
+    facts["speech_anisotropy"] = speech_spread.value()
+    facts["text_anisotropy"] = _text_anisotropy(tokens, embed)
+    return facts, {key: own[key] for key in keys}
+
+
+def _text_anisotropy(
+    tokens: Sequence[frozenset[int]], embed: Callable[[Tensor], Tensor], at_once: int = 1024
+) -> float:
+    """Mean cosine of two different tokens of some transcripts; ``at_once`` are embedded at once."""
+    used = sorted(frozenset().union(*tokens))
+    spread = Anisotropy()
+    for start in range(0, len(used), at_once):
+        spread.add(embed(torch.tensor(used[start : start + at_once])).float())
+    return spread.value()
 
 
 _GAP_KEYS = (
@@ -149,26 +178,25 @@ def _gap(speech: Tensor, transcripts: Transcripts) -> dict[str, Any]:
     return values
 
 
-def _ranks(speech: Sequence[Tensor], transcripts: Transcripts) -> list[dict[str, int]]:
+def _ranks(scores: Sequence[tuple[Tensor, Tensor]]) -> list[dict[str, int]]:
     """The place, from 1, of each utterance's own transcript among those of all.
 
     Some transcripts lie near to any speech, short ones most of all. So from each score the mean
     score of its transcript over all utterances is taken; ``raw`` ranks are without that.
 
     Args:
-        speech: (S, D) of each of K utterances.
-        transcripts: theirs, in the same order.
+        scores: of each of K utterances its nearness to the transcripts of all of them, in the same
+            order: (K,) best cosines and (K,) negative transport costs.
     """
-    measured = [compare(one, transcripts) for one in speech]
-    cosine = torch.stack([m.best_cosine for m in measured])  # (K, K), speech by transcript
-    transport = -torch.stack([m.transport for m in measured])
+    cosine = torch.stack([cosine for cosine, _ in scores])  # (K, K), speech by transcript
+    transport = torch.stack([transport for _, transport in scores])
     places = {
         "cosine": _places(cosine - cosine.mean(0)),
         "transport": _places(transport - transport.mean(0)),
         "cosine_raw": _places(cosine),
         "transport_raw": _places(transport),
     }
-    return [{name: places[name][k] for name in RETRIEVALS} for k in range(len(speech))]
+    return [{name: places[name][k] for name in RETRIEVALS} for k in range(len(scores))]
 
 
 def _places(scores: Tensor) -> list[int]:
@@ -198,19 +226,44 @@ def fixed_candidates(keys: Sequence[str], tokens: Sequence[frozenset[int]]) -> l
     return chosen
 
 
-def mismatches(keys: Sequence[str], tokens: Sequence[frozenset[int]], index: int) -> list[int]:
-    """Indices of the :data:`MISMATCHES` other transcripts nearest in number of distinct tokens.
+class Mismatches:
+    """Other transcripts of like length, with which an utterance is compared.
 
-    Among those equally near the sha256 of both ids decides, so that each utterance gets others.
+    Args:
+        keys: ids of the utterances of one language and test set.
+        tokens: the distinct tokens of each.
 
     >>> sets = [frozenset({1, 2}), frozenset({1, 2}), frozenset({3}), frozenset({4, 5})]
-    >>> mismatches(["a", "b", "c", "d"], sets, 0)
+    >>> Mismatches(["a", "b", "c", "d"], sets).of(0)
     [3, 2]
     """
 
-    def order(other: int) -> tuple[int, str]:
-        farness = abs(len(tokens[other]) - len(tokens[index]))
-        return farness, digest(f"{keys[index]} {keys[other]}")
+    def __init__(self, keys: Sequence[str], tokens: Sequence[frozenset[int]]) -> None:
+        self._keys, self._tokens = keys, tokens
+        self._by_size: dict[int, list[int]] = {}
+        for index, ids in enumerate(tokens):
+            self._by_size.setdefault(len(ids), []).append(index)
 
-    others = [other for other in range(len(keys)) if tokens[other] != tokens[index]]
-    return sorted(others, key=order)[:MISMATCHES]
+    def of(self, index: int) -> list[int]:
+        """Indices of the :data:`MISMATCHES` transcripts nearest in number of distinct tokens.
+
+        Among those equally near the sha256 of both ids decides, so that each utterance gets others.
+        """
+        key, own = self._keys[index], self._tokens[index]
+
+        def farness(size: int) -> int:
+            return abs(size - len(own))
+
+        chosen: list[int] = []
+        # Nearest sizes first, so that not every pair of a large set needs its sha256.
+        for _, sizes in groupby(sorted(self._by_size, key=farness), farness):
+            equally_near = [
+                other
+                for size in sizes
+                for other in self._by_size[size]
+                if self._tokens[other] != own
+            ]
+            chosen += sorted(equally_near, key=lambda other: digest(f"{key} {self._keys[other]}"))
+            if len(chosen) >= MISMATCHES:
+                break
+        return chosen[:MISMATCHES]

@@ -1,4 +1,4 @@
-"""Everything that the report on one experiment says, gathered before a word is written."""
+"""The facts that the report on one experiment is written from."""
 
 from __future__ import annotations
 
@@ -8,30 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.experiment import Experiment, Pair
 from espnet_otreg.report.alignment_results import ArmAnalysis, read_analyses
 from espnet_otreg.report.environment import environment
-from espnet_otreg.report.layout import TEST_SETS, Experiment, System, is_sft
+from espnet_otreg.report.layout import TEST_SETS, Results, System
 from espnet_otreg.report.provenance import configuration_differences, split_facts, training_runs
 from espnet_otreg.report.selection import Selection, select
 from espnet_otreg.scoring.compare import Comparison, compare
 from espnet_otreg.scoring.rows import Row, chosen_measures, macro_draws, macro_rate, macro_rates
 from espnet_otreg.scoring.score import GROUPS
 from espnet_otreg.scoring.significance import percentile_interval
-
-PRIMARY = ("control", "otreg")
-
-
-def pairs_of(arms: Sequence[str], pretrainings: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Comparisons of interest, the primary one first, then every other arm with its control, and
-    every other SFT and pretraining with the one that is used.
-
-    >>> pairs_of(["sft", "control", "otreg", "otreg_ctc", "sft_b"], ["pretrain", "pretrain_b"])[1:]
-    [('control', 'otreg_ctc'), ('sft', 'control'), ('sft', 'sft_b'), ('pretrain', 'pretrain_b')]
-    """
-    others = [("control", arm) for arm in arms if not is_sft(arm) and arm not in PRIMARY]
-    trained = [("sft", arm) for arm in arms if is_sft(arm) and arm != "sft"]
-    pretrained = [(pretrainings[0], other) for other in pretrainings[1:]]
-    return [PRIMARY, *others, ("sft", "control"), *trained, *pretrained]
 
 
 @dataclass(frozen=True)
@@ -40,15 +26,17 @@ class Report:
 
     Attributes:
         name: of the experiment directory, which is the preset's.
+        experiment: what was asked for, with the names of all runs.
         rows: one for each system that was scored on all test sets.
-        primary: OTReg against its control in the mode chosen on dev, if both were scored.
+        primary: the primary pair in the mode chosen on dev, if both were scored.
         secondary: mode and comparison: the other pairs in that mode, all pairs in the others.
         missing: one sentence for each thing that should be there.
-        differing_keys: of the configurations of OTReg and its control; None if not both are there.
-        step_times: see :meth:`espnet_otreg.report.layout.Experiment.step_times`.
+        differing_keys: of the configurations of the primary pair; None if not both are there.
+        step_times: see :meth:`espnet_otreg.report.layout.Results.step_times`.
     """
 
     name: str
+    experiment: Experiment
     command: str
     environment: dict[str, str]
     runs: list[dict[str, Any]]
@@ -75,34 +63,36 @@ def collect(
     Raises:
         UserError: if there is not one complete row.
     """
+    results = Results(experiment)
     rows = {}
-    for system in experiment.systems():
-        seeds = experiment.complete_seeds(system, TEST_SETS)
+    for system in results.systems():
+        seeds = results.complete_seeds(system, TEST_SETS)
         if seeds:
-            rows[system] = experiment.row(system, seeds, TEST_SETS)
+            rows[system] = results.row(system, seeds, TEST_SETS)
     if not rows:
         raise UserError(
             "no system was scored on all test sets",
             str(experiment.directory),
             "run stages 10 (decode) and 11 (score) first",
         )
-    selection = select(experiment)
+    selection = select(results)
     analyses, unmeasured = read_analyses(experiment)
     modes = [m for m in (selection.mode, *experiment.modes) if m]
     comparisons = [
         (mode, pair, comparison)
         for mode in dict.fromkeys(modes)
-        for pair in pairs_of(experiment.arms, experiment.pretrainings)
-        if (comparison := _compare(experiment, rows, pair, mode)) is not None
+        for pair in experiment.pairs
+        if (comparison := _compare(results, rows, pair, mode)) is not None
     ]
-    first = (selection.mode, PRIMARY)
-    missing = experiment.missing() + unmeasured
+    first = (selection.mode, experiment.primary)
+    missing = results.missing() + unmeasured
     if not selection.dev:
         missing.append("No development scores: no row is chosen, the comparison's mode is fixed.")
     if len(experiment.seeds) == 1:
         missing.append("One seed only: how much training runs vary is not known, so no claim.")
     return Report(
         name=experiment.directory.name,
+        experiment=experiment,
         command=command,
         environment=environment(),
         runs=training_runs(experiment),
@@ -114,25 +104,24 @@ def collect(
         analyses=analyses,
         missing=missing,
         seeds=experiment.seeds,
-        differing_keys=configuration_differences(experiment, PRIMARY),
-        step_times=experiment.step_times(),
+        differing_keys=configuration_differences(experiment),
+        step_times=results.step_times(),
     )
 
 
-def _compare(
-    experiment: Experiment, rows: dict[System, Row], pair: tuple[str, str], mode: str
-) -> Comparison | None:
-    """The comparison of two arms in one mode over the seeds that both have."""
-    systems = [System(arm, mode) for arm in pair]
+def _compare(results: Results, rows: dict[System, Row], pair: Pair, mode: str) -> Comparison | None:
+    """The comparison of two runs in one mode over the seeds that both have."""
+    names = (pair.baseline, pair.candidate)
+    systems = [System(name, mode, results.experiment.title(name)) for name in names]
     if any(system not in rows for system in systems):
         return None
-    seeds = [experiment.complete_seeds(system, TEST_SETS) for system in systems]
+    seeds = [results.complete_seeds(system, TEST_SETS) for system in systems]
     common = [seed for seed in seeds[0] if seed in seeds[1]]
     if not common:
         return None
     # Rows keep their bootstrap draws, so those that are there already are taken where they can be.
     sides = [
-        rows[system] if own == common else experiment.row(system, common, TEST_SETS)
+        rows[system] if own == common else results.row(system, common, TEST_SETS)
         for system, own in zip(systems, seeds, strict=True)
     ]
     a, b = (replace(row, name=s.arm_name) for row, s in zip(sides, systems, strict=True))
@@ -156,7 +145,7 @@ def to_json(report: Report) -> dict[str, Any]:
         ],
         "chosen_on_dev": report.selection.best.name if report.selection.best else None,
         "primary": _comparison_to_json(report.primary) if report.primary else None,
-        "control_and_otreg_differ_in": report.differing_keys,
+        "primary_pair_differs_in": report.differing_keys,
         "primary_mode": report.selection.mode,
         "secondary": [
             {"mode": mode, **_comparison_to_json(comparison)}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from espnet_otreg.experiment import PRETRAIN, Experiment
 from espnet_otreg.report.alignment_results import MEASURES as ALIGNMENT
 from espnet_otreg.report.alignment_results import ArmAnalysis
 from espnet_otreg.report.collect import Report
-from espnet_otreg.report.layout import System, arm_name, is_pretraining, is_sft, mode_name
+from espnet_otreg.report.layout import System, mode_name
 from espnet_otreg.scoring.compare import SIGNIFICANT, Comparison, macro_label
 from espnet_otreg.scoring.results import ABSENT
 from espnet_otreg.scoring.rows import Measure, Row, macro_rate
@@ -24,27 +25,47 @@ _ALIGNMENT = ("gap_cosine", "retrieval_transport")
 
 def method_tables(report: Report) -> list[Table]:
     """Tables with a line for each method: one for each way of decoding, one of alignment and cost,
-    then those of other ways of SFT and of pretraining; none where there is nothing beside OTReg
-    and its control."""
-    everything = dict.fromkeys(system.arm for system in report.rows if system.mode)
-    pretrainings = list(filter(is_pretraining, everything))
-    sft = sorted(filter(is_sft, everything))  # the one that is used comes first
-    arms = [arm for arm in everything if arm not in (*pretrainings, *sft)]
-    modes = dict.fromkeys(system.mode for system in report.rows if not system.is_floor)
+    then those of the other stages that have trained more than one model.
+
+    None where there is nothing beside the primary pair.
+    """
+    experiment = report.experiment
+    scored = dict.fromkeys(system.arm for system in report.rows if system.mode)
+    by_stage: dict[str, list[str]] = {}
+    for name in scored:
+        by_stage.setdefault(experiment.training(name).stage, []).append(name)
     tables = []
-    if "control" in arms and len(arms) > 2:
-        tables += [_rates(report, "Methods", arms, mode) for mode in modes if mode]
-        tables.append(_alignment_and_cost(report, arms))
-    if "sft" in sft and len(sft) > 1:
-        tables += [_rates(report, "Ways of SFT", sft, mode) for mode in modes if mode]
-    if len(pretrainings) > 1:
-        tables.append(_rates(report, "Pretrainings", pretrainings, "ctc"))
+    if (pair := experiment.primary) is not None and pair.baseline in scored:
+        methods = by_stage.pop(experiment.training(pair.baseline).stage)
+        if len(methods) > 2:
+            tables = _rates(report, "Methods", methods, pair.baseline)
+            tables.append(_alignment_and_cost(report, methods, pair.baseline))
+    for stage, names in by_stage.items():
+        baseline = _baseline(experiment, names)
+        if len(names) > 1:
+            ways = f"Ways of {experiment.title(baseline)}"
+            kind = "Pretrainings" if stage == PRETRAIN else ways
+            tables += _rates(report, kind, names, baseline)
     return tables
 
 
-def _rates(report: Report, kind: str, arms: Sequence[str], mode: str) -> Table:
-    """Macro error rates of every arm and their paired differences from the baseline's."""
-    baseline = "control" if "control" in arms else arms[0]
+def _baseline(experiment: Experiment, names: Sequence[str]) -> str:
+    """The first run that others among these are compared with; the first one, if there is none."""
+    pairs = [pair for pair in experiment.pairs if pair.candidate in names]
+    return next((pair.baseline for pair in pairs if pair.baseline in names), names[0])
+
+
+def _rates(report: Report, kind: str, names: Sequence[str], baseline: str) -> list[Table]:
+    """A table for each way of decoding that is no floor."""
+    systems = [s for s in report.rows if s.arm in names and s.mode and not s.is_floor]
+    modes = dict.fromkeys(system.mode for system in systems)
+    ordered = sorted(names, key=lambda name: name != baseline)
+    return [_rates_in(report, kind, ordered, mode, baseline) for mode in modes]
+
+
+def _rates_in(report: Report, kind: str, arms: Sequence[str], mode: str, baseline: str) -> Table:
+    """Macro error rates of every run and their paired differences from the baseline's."""
+    title_of = report.experiment.title
     lines = []
     for arm in arms:
         row = report.rows.get(System(arm, mode))
@@ -52,10 +73,10 @@ def _rates(report: Report, kind: str, arms: Sequence[str], mode: str) -> Table:
             continue
         comparison = _comparison(report, baseline, arm, mode)
         cells = [cell for column in _COLUMNS for cell in _cells(row, comparison, *column)]
-        lines.append((arm_name(arm), *cells))
+        lines.append((title_of(arm), *cells))
     header = [name for _, title, _ in _COLUMNS for name in (title, "difference")]
     note = (
-        f"Difference: the method minus {arm_name(baseline)} in points, with its 95 % interval; "
+        f"Difference: the method minus {title_of(baseline)} in points, with its 95 % interval; "
         "below zero the method is better. A star: p below 0.05, on in-domain WER after Holm's "
         "adjustment over all its test sets."
     )
@@ -77,14 +98,14 @@ def _cells(
 
 
 def _comparison(report: Report, baseline: str, arm: str, mode: str) -> Comparison | None:
-    names = (arm_name(baseline), arm_name(arm))
+    names = (report.experiment.title(baseline), report.experiment.title(arm))
     candidates = list(report.secondary)
     if report.primary:
         candidates.append((report.selection.mode or "", report.primary))
     return next((c for m, c in candidates if m == mode and (c.a, c.b) == names), None)
 
 
-def _alignment_and_cost(report: Report, arms: Sequence[str]) -> Table:
+def _alignment_and_cost(report: Report, arms: Sequence[str], baseline: str) -> Table:
     analyses: Mapping[str, ArmAnalysis] = {a.arm: a for a in report.analyses}
     lines = []
     for arm in arms:
@@ -93,10 +114,12 @@ def _alignment_and_cost(report: Report, arms: Sequence[str]) -> Table:
             for measure in _ALIGNMENT:
                 value = analyses[arm].mean(group, measure) if arm in analyses else None
                 cells.append(ABSENT if value is None else ALIGNMENT[measure][1].format(value))
-        lines.append((arm_name(arm), *cells, _step(report.step_times.get(arm))))
+        lines.append((report.experiment.title(arm), *cells, _step(report.step_times.get(arm))))
     titles = [f"{g} {ALIGNMENT[m][0]}" for g in ("ID", "OOD") for m in _ALIGNMENT]
-    note = "Step: time of a training step as a multiple of the control's, with a 95 % interval; "
-    note += "measured by tools/benchmark_step.py."
+    note = (
+        f"Step: time of a training step as a multiple of {report.experiment.title(baseline)}'s, "
+        "with a 95 % interval; measured by tools/benchmark_step.py."
+    )
     return Table("Methods, alignment and cost", ("method", *titles, "step"), tuple(lines), (note,))
 
 

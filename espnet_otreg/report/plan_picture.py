@@ -15,7 +15,7 @@ from espnet_otreg.data.audio.recording import read_recordings
 from espnet_otreg.errors import UserError
 from espnet_otreg.report.alignment import compare, distinct, make_transcripts
 from espnet_otreg.report.style import COLOURS, GREY, SETTINGS, load_pyplot, save
-from espnet_otreg.report.utterances import Utterance, digest, embed_speech, read_utterances
+from espnet_otreg.report.utterances import Utterance, digest, read_utterances, stream_speech
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.waveform import SAMPLE_RATE, read_waveform
 
@@ -81,7 +81,7 @@ def plan_of(
     dirs = data_dirs if wanted else data_dirs[:1]
     every = [utterance for directory in dirs for utterance in read_utterances(directory, model)]
     utterance = choose_utterance(every, wanted)
-    speech = embed_speech(model, [utterance])[utterance.key]
+    [(_, speech)] = stream_speech(model, [utterance])
     anchor = model.llm.anchor_id
     transcripts = make_transcripts(
         [utterance.tokens], anchor, lambda ids: model.llm.embed(ids.to(speech.device))

@@ -10,11 +10,11 @@ from typing import Any
 
 from espnet_otreg.data.kaldi_dir import set_name
 from espnet_otreg.data.languages import read_languages
+from espnet_otreg.experiment import Experiment, Training
 from espnet_otreg.files import read_json, read_yaml, sha256_file
 from espnet_otreg.models_offline.directory import model_revision
 from espnet_otreg.models_offline.hub import split_revision
 from espnet_otreg.recipe.facts import read_settings
-from espnet_otreg.report.layout import Experiment, arm_name, is_pretraining
 from espnet_otreg.scoring.references import read_domains
 
 UNKNOWN = "?"
@@ -25,22 +25,17 @@ def training_runs(experiment: Experiment) -> list[dict[str, Any]]:
 
     ``config_sha256`` is of the configuration that ESPnet saved, which holds every option.
     """
-    arms = [*experiment.pretrainings, *dict.fromkeys(["sft", *experiment.arms])]
-    runs = []
-    for arm in arms:
-        for seed in experiment.seeds:
-            directory = experiment.run_dir(arm, seed)
-            if (directory / "config.yaml").is_file():
-                runs.append({"arm": arm_name(arm), "seed": seed, **_run(directory)})
-    return runs
+    return [
+        {"arm": training.title, "seed": training.seed, **_run(training)}
+        for training in experiment.trainings
+        if (training.directory / "config.yaml").is_file()
+    ]
 
 
-def _run(directory: Path) -> dict[str, Any]:
+def _run(training: Training) -> dict[str, Any]:
+    directory, checkpoint = training.directory, training.checkpoint_path
     config = read_yaml(directory / "config.yaml")
     done = directory / ".done"
-    # Of pretraining the last one is used.
-    chosen = directory / "valid.loss.best.pth"
-    checkpoint = directory / "latest.pth" if is_pretraining(directory.name) else chosen
     return {
         "steps": _steps(config),
         "batch": config.get("batch_bins") or config.get("batch_size"),
@@ -106,15 +101,18 @@ def _regularizers(entries: Sequence[dict[str, Any]]) -> str:
     return ", ".join(texts)
 
 
-def configuration_differences(experiment: Experiment, arms: Sequence[str]) -> list[str] | None:
-    """Top-level keys in which the saved configurations of two arms differ, with any seed.
+def configuration_differences(experiment: Experiment) -> list[str] | None:
+    """Top-level keys in which the saved configurations of the primary pair differ, with any seed.
 
     None if no seed has both. File names that every run has of its own do not count.
     """
+    if (pair := experiment.primary) is None:
+        return None
     found: set[str] = set()
     compared = False
     for seed in experiment.seeds:
-        paths = [experiment.run_dir(arm, seed) / "config.yaml" for arm in arms]
+        sides = (pair.baseline, pair.candidate)
+        paths = [experiment.run_dir(name, seed) / "config.yaml" for name in sides]
         if all(path.is_file() for path in paths):
             compared = True
             one, other = (read_settings(path) for path in paths)

@@ -10,9 +10,10 @@ from espnet_otreg.files import atomic_write
 
 HEADER = """# Results
 
-Written by stage 13 of the recipe (`espnet_otreg.bin.slm_report`); never typed. One section for
-each experiment. Rates are pooled within a (language, test set); "macro" is the mean over languages
-of the mean over a language's test sets.
+Written by stage 13 of the recipe (`espnet_otreg.bin.slm_report`), never by hand: one section for
+each experiment, with everything else in `results/`. Rates are pooled within a language and test
+set; "macro" is the mean over languages of the mean over a language's test sets. ID is in-domain,
+OOD out-of-domain, "synth." synthetic speech.
 """
 README_START, README_END = "<!-- results: {} -->", "<!-- end of results -->"
 _SECTION = re.compile(r"<!-- experiment: (?P<name>\S+) -->\n.*?<!-- end of experiment -->\n", re.S)

@@ -1,11 +1,12 @@
-"""What is chosen on the development set, so that the test sets are touched once."""
+"""What is chosen on the development set: the best system, and the mode of the comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from espnet_otreg.report.layout import DEV_SET, Experiment, System
+from espnet_otreg.experiment import Pair
+from espnet_otreg.report.layout import DEV_SET, Results, System
 from espnet_otreg.scoring.rows import macro_rate
 
 
@@ -16,8 +17,8 @@ class Selection:
     Attributes:
         dev: system -> (WER, CER), of those that were decoded on the development set.
         best: the system with the lowest WER, None without development scores.
-        mode: the way of decoding in which OTReg is compared with its control: the one in which
-            the two together have the lowest WER, so that neither arm is favoured.
+        mode: the way of decoding in which the primary pair is compared: the one in which the two
+            together have the lowest WER, so that neither is favoured.
     """
 
     dev: dict[System, tuple[float, float]]
@@ -25,31 +26,35 @@ class Selection:
     mode: str | None
 
 
-def select(experiment: Experiment) -> Selection:
+def select(results: Results) -> Selection:
     """Read the development scores of all systems."""
     dev = {}
-    for system in experiment.systems():
-        seeds = experiment.complete_seeds(system, [DEV_SET]) if system.mode else []
+    for system in results.systems():
+        seeds = results.complete_seeds(system, [DEV_SET]) if system.mode else []
         if seeds and not system.is_floor:
-            sets = experiment.row(system, seeds, [DEV_SET]).sets
+            sets = results.row(system, seeds, [DEV_SET]).sets
             dev[system] = (macro_rate(sets, "wer"), macro_rate(sets, "cer"))
     best = min(dev, key=lambda system: dev[system]) if dev else None
-    return Selection(dev, best, _primary_mode(experiment.modes, dev))
+    experiment = results.experiment
+    return Selection(dev, best, _primary_mode(experiment.modes, dev, experiment.primary))
 
 
-def _primary_mode(modes: tuple[str, ...], dev: Mapping[System, tuple[float, float]]) -> str | None:
+def _primary_mode(
+    modes: tuple[str, ...], dev: Mapping[System, tuple[float, float]], pair: Pair | None
+) -> str | None:
     """See :class:`Selection`; without development scores the last mode.
 
     >>> scores = {System("control", "llm"): (40.0, 9.0), System("otreg", "llm"): (38.0, 9.0),
     ...           System("control", "ctc"): (39.5, 9.0), System("otreg", "ctc"): (39.5, 9.0)}
-    >>> _primary_mode(("ctc", "llm"), scores)
+    >>> _primary_mode(("ctc", "llm"), scores, Pair("control", "otreg"))
     'llm'
     """
     sums = {}
-    for mode in modes:
-        pair = [dev.get(System(arm, mode)) for arm in ("control", "otreg")]
-        if None not in pair:
-            sums[mode] = sum(rates[0] for rates in pair if rates is not None)
+    names = (pair.baseline, pair.candidate) if pair is not None else ()
+    for mode in modes if names else ():
+        sides = [dev.get(System(name, mode)) for name in names]
+        if None not in sides:
+            sums[mode] = sum(rates[0] for rates in sides if rates is not None)
     if sums:
         return min(sums, key=lambda mode: sums[mode])
     return modes[-1] if modes else None

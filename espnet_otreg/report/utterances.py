@@ -1,9 +1,9 @@
-"""Test utterances as a trained model hears them."""
+"""Test utterances with their projected speech and transcript embeddings."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,9 @@ from espnet_otreg.scoring.references import read_domains
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.prompt import encode_transcript
 from espnet_otreg.slm.waveform import longest_samples, read_waveform
+
+BATCH = 16  # utterances that are encoded at once
+POOL = 4 * BATCH  # utterances whose recordings are in memory
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def read_utterances(directory: str | Path, model: SpokenLanguageModel) -> list[U
         UserError: if the directory has not the kind of input that the model was trained with.
     """
     directory = Path(directory)
-    precomputed = model.config.encoder == "precomputed"
+    precomputed = model.config.reads_features
     table = "feats.scp" if precomputed else "wav.scp"
     if not (directory / table).is_file():
         raise UserError(
@@ -77,25 +80,39 @@ def read_speech(utterance: Utterance, model: SpokenLanguageModel) -> np.ndarray:
     Raises:
         UserError: if the file cannot be read or is too long, naming the utterance.
     """
-    if model.config.encoder == "precomputed":
+    if model.config.reads_features:
         return read_features(str(utterance.source), utterance.key)
     return read_waveform(utterance.source, utterance.key, longest=longest_samples(model))
 
 
 @torch.no_grad()
-def embed_speech(
-    model: SpokenLanguageModel, utterances: Sequence[Utterance], batch_size: int = 16
-) -> dict[str, Tensor]:
-    """(S, D) projector output of each utterance, by key, before compression."""
+def stream_speech(
+    model: SpokenLanguageModel, utterances: Sequence[Utterance]
+) -> Iterator[tuple[Utterance, Tensor]]:
+    """Each utterance with its projector output (S, D) before compression, in batches.
+
+    However many utterances there are, no more than :data:`POOL` recordings and the output of one
+    batch are in memory. Within a pool those of like length go together, so that little is padded.
+
+    Raises:
+        UserError: as :func:`read_speech`.
+    """
+    for start in range(0, len(utterances), POOL):
+        yield from _stream_pool(model, utterances[start : start + POOL])
+
+
+def _stream_pool(
+    model: SpokenLanguageModel, utterances: Sequence[Utterance]
+) -> Iterator[tuple[Utterance, Tensor]]:
+    """See :func:`stream_speech`; a function of its own, so that its end frees the recordings."""
     device = model.projector.gain.device
-    speech = {u.key: torch.from_numpy(read_speech(u, model)) for u in utterances}
-    keys = sorted(speech, key=lambda key: len(speech[key]))
-    embedded = {}
-    for start in range(0, len(keys), batch_size):
-        batch = keys[start : start + batch_size]
-        padded = torch.nn.utils.rnn.pad_sequence([speech[key] for key in batch], batch_first=True)
-        lengths = torch.tensor([len(speech[key]) for key in batch])
+    pool = [(one, torch.from_numpy(read_speech(one, model))) for one in utterances]
+    pool.sort(key=lambda item: len(item[1]))
+    for first in range(0, len(pool), BATCH):
+        batch = pool[first : first + BATCH]
+        speech = [values for _, values in batch]
+        padded = torch.nn.utils.rnn.pad_sequence(speech, batch_first=True)
+        lengths = torch.tensor([len(values) for values in speech])
         output = model.encode(padded.to(device), lengths.to(device))
-        for key, values, mask in zip(batch, output.values, output.mask, strict=True):
-            embedded[key] = values[mask]
-    return embedded
+        for (utterance, _), values, mask in zip(batch, output.values, output.mask, strict=True):
+            yield utterance, values[mask]

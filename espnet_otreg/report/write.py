@@ -1,31 +1,26 @@
-"""The files of a report, and their way into RESULTS.md and README.md."""
+"""The files of a report, and their way into RESULTS.md, README.md and results/."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.experiment import Experiment
 from espnet_otreg.files import atomic_write, write_json
 from espnet_otreg.report.bars import draw_bars
 from espnet_otreg.report.collect import Report, collect, to_json
-from espnet_otreg.report.layout import Experiment, System, is_pretraining
+from espnet_otreg.report.layout import System
 from espnet_otreg.report.methods import method_tables
-from espnet_otreg.report.render import (
-    headline,
-    markdown,
-    methods_markdown,
-    terminal,
-    verdict_lines,
-)
+from espnet_otreg.report.pages import PAGES, render_pages
 from espnet_otreg.report.results_md import update_document, write_results
+from espnet_otreg.report.summary import methods_summary, readme_section, summary, terminal
 from espnet_otreg.scoring.rows import Row
 
-_BARS = "Error rates by language with 95 % intervals"
-_PLAN = "A transport plan: which moment of the recording belongs to which token"
+NUMBERS = "results.json"
+_PICTURES = {"bars": "bars.png", "plan": "plan.png"}
 
 
 @dataclass(frozen=True)
@@ -34,12 +29,18 @@ class Written:
 
     Attributes:
         report: its facts.
-        images: (description, file) of each picture.
+        title: of the experiment.
+        directory: where its files are.
+        files: description -> name of each file that RESULTS.md links to.
+        pictures: name of each picture that has been drawn -> its file.
         table: what a terminal shows.
     """
 
     report: Report
-    images: tuple[tuple[str, Path], ...]
+    title: str
+    directory: Path
+    files: dict[str, str]
+    pictures: dict[str, str]
     table: str
 
 
@@ -51,47 +52,68 @@ def write_report(
     data_dirs: Sequence[Path] = (),
     split_record: Path | None = None,
 ) -> Written:
-    """Write results.json, results.md, table.txt and pictures into ``output``.
+    """Write a summary, pages by topic, numbers, a table for the terminal and pictures.
+
+    Args:
+        experiment: where the scores are.
+        output: directory of ``results.md`` (the summary), its pages
+            (:data:`espnet_otreg.report.pages.PAGES`), ``results.json``, ``table.txt`` and pictures.
+        title: of the experiment.
+        command: what the user typed.
+        data_dirs: train, dev and test sets.
+        split_record: the recorded split, ``conf/split.json``.
 
     Raises:
         UserError: if nothing was scored.
     """
     report = collect(experiment, command, data_dirs, split_record)
-    images: list[tuple[str, Path]] = []
+    drawn = []
     try:
         rows = bar_rows(report)
         if rows:
-            draw_bars(rows, output / f"{report.name}_bars.png")
-            images.append((_BARS, output / f"{report.name}_bars.png"))
+            draw_bars(rows, output / _PICTURES["bars"])
+            drawn.append("bars")
     except UserError as error:
         report.missing.append(f"No pictures: {error}.")
-    images += [(_PLAN, plan) for plan in _plan_picture(experiment, output)]
+    plan = _plan_picture(experiment)
+    if plan:
+        _copy(plan, output / _PICTURES["plan"])
+        drawn.append("plan")
+    pictures = {name: _PICTURES[name] for name in drawn}
+    pages = render_pages(report, title, pictures)
+    for page in PAGES:  # without those of an earlier report that have nothing to say now
+        (output / page.file).unlink(missing_ok=True)
+    for page, text in pages.items():
+        _write_text(output / page.file, text)
+    files = {page.title: page.file for page in pages} | {"All numbers": NUMBERS}
     table = terminal(report)
-    write_json(output / "results.json", to_json(report))
-    names = [(text, path.name) for text, path in images]
-    with atomic_write(output / "results.md") as file:
-        file.write(markdown(report, title, names))
-    with atomic_write(output / "table.txt") as file:
-        file.write(table)
-    return Written(report, tuple(images), table)
+    write_json(output / NUMBERS, to_json(report))
+    _write_text(output / "results.md", summary(report, title, files))
+    _write_text(output / "table.txt", table)
+    return Written(report, title, output, files, pictures, table)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text)
 
 
 def bar_rows(report: Report) -> list[Row]:
     """The baseline and the arms in the mode of the primary comparison."""
     wanted = [System("whisper", "")]
-    arms = dict.fromkeys(system.arm for system in report.rows if system.mode)
-    wanted += [System(arm, report.selection.mode or "") for arm in arms if not is_pretraining(arm)]
+    wanted += [System(arm, report.selection.mode or "") for arm in report.experiment.arms]
     return [report.rows[system] for system in wanted if system in report.rows][:6]
 
 
-def _plan_picture(experiment: Experiment, output: Path) -> list[Path]:
-    """A copy of the transport plan that stage 12 drew, of OTReg if there is one."""
-    for arm in ("otreg", *experiment.arms):
+def _plan_picture(experiment: Experiment) -> Path | None:
+    """The transport plan that stage 12 drew, of the candidate of the primary pair if it has one."""
+    first = [experiment.primary.candidate] if experiment.primary else []
+    for arm in (*first, *experiment.arms):
         for seed in experiment.seeds:
             plan = experiment.run_dir(arm, seed) / "analysis" / "plan.png"
             if plan.is_file():
-                return [_copy(plan, output / f"{experiment.directory.name}_plan.png")]
-    return []
+                return plan
+    return None
 
 
 def _copy(source: Path, target: Path) -> Path:
@@ -109,59 +131,53 @@ class Documents:
         readme: README.md.
         methods_md: the page that shows all methods side by side.
         methods_results_md: RESULTS.md, for the section on all methods.
-        images: directory of the pictures; None: ``docs/images`` beside RESULTS.md and README.md.
     """
 
     results_md: Path | None = None
     readme: Path | None = None
     methods_md: Path | None = None
     methods_results_md: Path | None = None
-    images: Path | None = None
 
 
-def publish(written: Written, title: str, documents: Documents) -> None:
-    """Put a report into documents, with copies of its pictures.
+def publish(written: Written, documents: Documents) -> None:
+    """Put a report into documents, and its pages, numbers and pictures beside them.
 
-    All methods side by side go to a page and to a section of RESULTS.md of their own, because they
-    may come from smaller test sets than the experiment's section.
-
-    Args:
-        written: the report.
-        title: of its section.
-        documents: which, and where.
+    They go to ``results/NAME`` beside RESULTS.md or README.md; all methods side by side to
+    ``results/NAME_methods`` and to a section of their own, because they may come from smaller test
+    sets than the experiment's section.
 
     Raises:
         UserError: if a marker in the README or in the page on all methods has no end.
     """
-    for path in (documents.results_md, documents.readme):
-        if path is None:
-            continue
-        directory = documents.images or path.parent / "docs" / "images"
-        copies = [(text, _copy(file, directory / file.name)) for text, file in written.images]
-        relative = [(text, os.path.relpath(copy, path.parent)) for text, copy in copies]
-        if path == documents.results_md:
-            write_results(path, written.report.name, markdown(written.report, title, relative))
-        else:
-            _update(path, written.report.name, readme_section(written.report, relative))
-    tables = [table.markdown() for table in method_tables(written.report)]
+    report, title = written.report, written.title
+    if documents.results_md is not None:
+        links = _publish_files(written, documents.results_md, report.name)
+        write_results(documents.results_md, report.name, summary(report, title, links))
+    if documents.readme is not None:
+        _publish_files(written, documents.readme, report.name)
+        plan = written.pictures.get("plan")
+        picture = f"results/{report.name}/{plan}" if plan else None
+        _update(documents.readme, report.name, readme_section(report, picture))
+    tables = [table.markdown() for table in method_tables(report)]
     if documents.methods_md is not None and tables:
-        _update(documents.methods_md, written.report.name, "\n\n".join(tables))
+        _update(documents.methods_md, report.name, "\n\n".join(tables))
     if documents.methods_results_md is not None and tables:
-        section = methods_markdown(written.report, f"{title}: all methods")
-        write_results(documents.methods_results_md, f"{written.report.name}_methods", section)
+        name = f"{report.name}_methods"
+        links = _publish_files(written, documents.methods_results_md, name)
+        section = methods_summary(report, f"{title}: all methods", links)
+        write_results(documents.methods_results_md, name, section)
+
+
+def _publish_files(written: Written, document: Path, name: str) -> dict[str, str]:
+    """Copy a report to ``results/NAME`` beside a document; the links to it from there."""
+    target = document.parent / "results" / name
+    for page in PAGES:
+        (target / page.file).unlink(missing_ok=True)
+    for file in (*written.files.values(), *written.pictures.values()):
+        _copy(written.directory / file, target / file)
+    return {text: f"results/{name}/{file}" for text, file in written.files.items()}
 
 
 def _update(path: Path, name: str, content: str) -> None:
     if not update_document(path, name, content):
         print(f"{path}: it does not show the experiment {name}: left as it is")
-
-
-def readme_section(report: Report, images: Sequence[tuple[str, str]]) -> str:
-    """The headline table, the verdict and one picture."""
-    best = report.selection.best.name if report.selection.best else None
-    parts = [headline(list(report.rows.values()), best).markdown()]
-    if report.primary:
-        parts += verdict_lines(report.primary)
-    pictures = [image for image in images if image[0] == _PLAN] or list(images)
-    parts += [f"![{text}]({path})" for text, path in pictures[:1]]
-    return "\n\n".join(parts)

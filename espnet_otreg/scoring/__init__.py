@@ -1,1 +1,1 @@
-"""Scores of hypotheses against references: no torch, no espnet, seconds on a laptop."""
+"""Scores of hypotheses against references; imports neither torch nor ESPnet."""

@@ -1,4 +1,4 @@
-"""Is system B better than system A? Paired differences, and what they say in plain English.
+"""Paired comparison of two systems: differences, intervals, tests and a verdict in words.
 
 Differences are B minus A, in points; below zero B is better. There is one primary comparison for
 each measure, the macro mean out of domain; the p values of all others are adjusted by Holm.
@@ -18,6 +18,7 @@ from espnet_otreg.scoring.rows import (
     Row,
     SetResult,
     check_comparable,
+    check_same_training_data,
     chosen_measures,
     macro_draws,
     macro_rate,
@@ -67,6 +68,7 @@ class Difference:
 
     @property
     def difference(self) -> float:
+        """Rate of B minus rate of A; negative where B makes fewer errors."""
         return self.rate_b - self.rate_a
 
     @property
@@ -153,9 +155,10 @@ def compare(a: Row, b: Row, measures: Sequence[Measure] | None = None) -> Compar
         measures: error rates; if None, as :func:`espnet_otreg.scoring.rows.chosen_measures`.
 
     Raises:
-        UserError: if normalisers or test sets differ.
+        UserError: if normalisers, test sets or the recordings that trainings left out differ.
     """
     check_comparable([a, b])
+    check_same_training_data(a, b)
     odd = {result.label for result in a.sets} ^ {result.label for result in b.sets}
     if odd:
         raise UserError(

@@ -11,6 +11,7 @@ from typing import Any
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.data.languages import canonical_language
 from espnet_otreg.errors import UserError
+from espnet_otreg.files import read_json
 from espnet_otreg.scoring.equivalences import Equivalences, read_equivalences
 from espnet_otreg.scoring.error_rate import ErrorCounts, count_errors, pool
 from espnet_otreg.scoring.mixed import mixes_scripts, split_mixed
@@ -149,7 +150,15 @@ def score_directory(
         tuple(sets),
         tuple(utterances),
         prepare.record(),
+        _trained_without(path),
     )
+
+
+def _trained_without(hypothesis: Path) -> str | None:
+    """What ``status.json`` of slm_decode says beside the hypotheses, if it is there."""
+    status = hypothesis.with_name("status.json")
+    found = read_json(status).get("trained_without") if status.is_file() else None
+    return None if found is None else str(found)
 
 
 def _score_utterances(
@@ -212,5 +221,5 @@ def _pool_set(utterances: list[ScoredUtterance], group: str, empty_references: i
 
 
 def known_speakers(utterances: Sequence[ScoredUtterance]) -> set[str]:
-    """The speakers; an utterance that is its own speaker says that nobody knows them."""
+    """The speakers; an utterance that is its own speaker has an unknown one."""
     return {u.speaker for u in utterances if u.speaker != u.utterance_id}

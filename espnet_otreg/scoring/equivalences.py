@@ -1,4 +1,4 @@
-"""What a user counts as the same, or not at all: a file of equivalent spellings and of hesitations.
+"""A user's file of equivalent spellings and of words to ignore, such as hesitations.
 
 .. code-block:: yaml
 

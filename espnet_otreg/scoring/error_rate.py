@@ -32,10 +32,12 @@ class ErrorCounts:
 
     @property
     def errors(self) -> int:
+        """Substitutions, deletions and insertions."""
         return self.substitutions + self.deletions + self.insertions
 
     @property
     def reference_length(self) -> int:
+        """Tokens of the reference: hits, substitutions and deletions."""
         return self.hits + self.substitutions + self.deletions
 
     @property
@@ -79,7 +81,9 @@ def align(
     """
     import jiwer  # here, because a command's --help needs none of it
 
-    if not references and not hypotheses:
+    if len(references) != len(hypotheses):
+        raise ValueError(f"{len(references)} references, but {len(hypotheses)} hypotheses")
+    if not references:
         return []
     tokens = jiwer.Compose([jiwer.ReduceToListOfListOfWords(word_delimiter=_SEPARATOR)])
     output = jiwer.process_words(

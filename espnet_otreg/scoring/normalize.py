@@ -1,4 +1,4 @@
-"""What counts as the same text: named, versioned normalisers for training and for scoring.
+"""Text normalisation: named, versioned normalisers for training and for scoring.
 
 ``otreg-basic-v1`` (:mod:`espnet_otreg.scoring.otreg_basic_v1`) makes the text that models are
 trained on and that splits are made by. ``otreg-basic-v2``

@@ -1,4 +1,4 @@
-"""What an error rate does not say: how often the model went astray, and in which way."""
+"""Quality counts beside the error rate: empty, looping, over-long and wrong-script hypotheses."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def read_references(directory: str | Path) -> References:
     """The tables of a test set.
 
     ``text`` and ``utt2lang`` are required. Without ``utt2spk`` every utterance is its own speaker,
-    which says that nobody knows them.
+    which means that they are unknown.
 
     Raises:
         UserError: if a table is missing, malformed or has other ids, or there is no utterance.

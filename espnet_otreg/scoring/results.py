@@ -1,4 +1,4 @@
-"""What the tables of results hold: one score, rows of systems, one comparison."""
+"""Tables of results: of one score, of several systems, of one comparison."""
 
 from __future__ import annotations
 

@@ -75,12 +75,17 @@ class SetResult:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One system on all its test sets; ``sets`` is sorted by language and domain."""
+    """One system on all its test sets; ``sets`` is sorted by language and domain.
+
+    ``trained_without`` are the digests of the lists of unreadable utterances that its trainings
+    left out, as far as its scores say so.
+    """
 
     name: str
     normalizer: str
     seeds: int
     sets: tuple[SetResult, ...]
+    trained_without: frozenset[str] = frozenset()
 
     def group(self, group: str) -> list[SetResult]:
         """The test sets of one of ``espnet_otreg.scoring.score.GROUPS``."""
@@ -240,7 +245,9 @@ def load_row(name: str, paths: Sequence[str | Path]) -> Row:
             raise UserError(
                 f"{one.label} is in two different lists of utterances", name, "keep one of them"
             )
-    return Row(name, _compared_by(files[first]), counts.pop(), tuple(sets))
+    lists = [score.get("trained_without") for score in files.values()]
+    without = frozenset(found for found in lists if found is not None)
+    return Row(name, _compared_by(files[first]), counts.pop(), tuple(sets), without)
 
 
 def _compared_by(score: dict[str, Any]) -> str:
@@ -304,3 +311,17 @@ def check_comparable(rows: Sequence[Row]) -> None:
                     f"({result.test_set[:8]} and {other.test_set[:8]})",
                     mend="decode and score both on the same data directory",
                 )
+
+
+def check_same_training_data(a: Row, b: Row) -> None:
+    """Refuse to compare systems that were trained on other utterances of one set.
+
+    Raises:
+        UserError: if ``--skip_unreadable`` has left out others for one than for the other.
+    """
+    if a.trained_without and b.trained_without and a.trained_without != b.trained_without:
+        raise UserError(
+            f"'{a.name}' and '{b.name}' were trained without different lists of unreadable "
+            "recordings",
+            mend="train both on the same data directory, or mend its recordings",
+        )

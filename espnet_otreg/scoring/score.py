@@ -1,4 +1,4 @@
-"""What one hypothesis file scored: counts per (language, test set), means, and its file."""
+"""The score of one hypothesis file: counts per (language, test set), means, score.json."""
 
 from __future__ import annotations
 
@@ -66,6 +66,8 @@ class Score:
     """All that one hypothesis file scored; see :meth:`write` for its file.
 
     ``equivalences`` says which file of a user's was applied and how often its entries were.
+    ``trained_without`` is the digest of the list of utterances that the training of the model left
+    out because they could not be read, ``""`` without such a list, None if nothing is known.
     """
 
     normalizer: str
@@ -73,6 +75,7 @@ class Score:
     sets: tuple[SetScore, ...]
     utterances: tuple[ScoredUtterance, ...]
     equivalences: dict[str, Any] | None = None
+    trained_without: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of score.json."""
@@ -81,6 +84,7 @@ class Score:
             "normalizer": self.normalizer,
             "equivalences": self.equivalences,
             "test_set": self.test_set,
+            "trained_without": self.trained_without,
             "sets": [_counts_to_json(set_score) for set_score in self.sets],
             "summary": {group: summary for group in GROUPS if (summary := summarize(self, group))},
             "utterances": {

@@ -23,6 +23,7 @@ class LLMInput:
         attention_mask: (B, L), 1 on real positions.
         position_ids: (B, L), counting real positions only, anew behind the speech if the prompt
             says so.
+        tasks: what the B rows are about, here their languages; an adapter may choose by it.
         predicts: (B, L) booleans, True where the next token is to be predicted; None without
             transcripts.
         targets: (N,) the tokens to predict, in the order of ``predicts``; None without.
@@ -31,6 +32,7 @@ class LLMInput:
     inputs_embeds: Tensor
     attention_mask: Tensor
     position_ids: Tensor
+    tasks: tuple[str, ...] = ()
     predicts: Tensor | None = None
     targets: Tensor | None = None
 
@@ -150,8 +152,8 @@ def assemble(
     ends, back = torch.tensor(jumps, device=device).unbind(dim=1)
     positions = count - torch.where(count >= ends[:, None], back[:, None], 0)
     if transcripts is None:
-        return LLMInput(inputs, real.long(), positions)
+        return LLMInput(inputs, real.long(), positions, tuple(languages))
     # The position before the first transcript token predicts it.
     first = torch.tensor(starts, device=device)[:, None] - 1
     predicts = real & (count >= first)
-    return LLMInput(inputs, real.long(), positions, predicts, torch.cat(targets))
+    return LLMInput(inputs, real.long(), positions, tuple(languages), predicts, torch.cat(targets))

@@ -13,11 +13,12 @@ from torch import nn
 
 from espnet_otreg.config import did_you_mean
 from espnet_otreg.errors import UserError
+from espnet_otreg.experiment import training_of
 from espnet_otreg.files import read_json
 from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
 from espnet_otreg.slm.config import ReadoutConfig, SLMConfig
 from espnet_otreg.slm.device import usable_device
-from espnet_otreg.slm.encoders import build_encoder, frame_seconds_of
+from espnet_otreg.slm.encoders.frame_rate import frame_seconds_of
 from espnet_otreg.slm.espnet_classes import espnet_class
 from espnet_otreg.slm.llm import LLM
 from espnet_otreg.slm.model import SpokenLanguageModel
@@ -106,8 +107,8 @@ def build_model(config: SLMConfig) -> SpokenLanguageModel:
     specaug = _optional("specaug", config.specaug, config.specaug_conf)
     normalize = _optional("normalize", config.normalize, config.normalize_conf)
     input_size = int(frontend.output_size()) if frontend is not None else None  # type: ignore[operator]
-    encoder = build_encoder(config.encoder, config.encoder_conf, input_size)
-    if config.encoder in ("hf_whisper", "hf_wav2vec2"):
+    encoder = config.encoder_conf.build(input_size)
+    if config.encoder_conf.pretrained is not None:
         encoder.requires_grad_(False)
     llm = LLM(config.llm_conf)
     projector = Projector(
@@ -141,8 +142,7 @@ def load_model(
 
     Args:
         directory: a training directory, or one made by stage 14.
-        checkpoint: file name in it; by default the first that exists of the averaged, the best
-            and the latest one.
+        checkpoint: file name in it; by default as :func:`checkpoint_file` chooses.
         device: for instance ``"cpu"`` or ``"cuda"``.
 
     Raises:
@@ -177,20 +177,25 @@ def check_prompt(prompt: Prompt, directory: Path) -> None:
 
 
 def checkpoint_file(directory: Path, name: str | None = None) -> Path:
-    """The checkpoint of that name; where none is named the averaged, else best, else latest.
+    """The checkpoint of that name; where none is named, the one that the experiment uses.
+
+    Outside of a recipe it is the averaged one, else the best, else the latest.
 
     Raises:
         UserError: if there is no such file.
     """
-    path = directory / name if name else _default_checkpoint(directory)
+    if name is None:
+        training = training_of(directory)
+        name = training.checkpoint if training else _any_checkpoint(directory)
+    path = directory / name
     if not path.is_file():
         raise UserError("no such checkpoint", str(path), "train first, or name another one")
     return path
 
 
-def _default_checkpoint(directory: Path) -> Path:
+def _any_checkpoint(directory: Path) -> str:
     for pattern in ("model.pth", "*.ave.pth", "*.ave_*best.pth", "*.best.pth", "latest.pth"):
-        found = sorted(directory.glob(pattern))
+        found = sorted(path.name for path in directory.glob(pattern))
         if found:
             return found[0]
     raise UserError("no checkpoint here", str(directory), "train first")

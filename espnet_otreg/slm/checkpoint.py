@@ -1,4 +1,4 @@
-"""What a checkpoint holds: the parameters that training can change, and nothing it can fetch."""
+"""What a checkpoint holds: the parameters that training can change."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.slm.pretrained import first_names, nonfinite
+from espnet_otreg.files import atomic_write
+from espnet_otreg.models_offline.pretrained import first_names, nonfinite
+from espnet_otreg.slm.encoders.registry import pretrained_prefixes
+from espnet_otreg.slm.llm import LLM
 
-# Modules whose weights come from a named pretrained model, so that the configuration restores
-# them; their frozen parameters are not saved again at every epoch.
-PRETRAINED = ("llm.", "encoder.whisper.", "encoder.wav2vec2.")
 _UNNAMED = "checkpoint"
 
 
@@ -49,6 +49,19 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def save_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a file for :func:`load_checkpoint`, which appears whole or not at all.
+
+    >>> import tempfile
+    >>> path = f"{tempfile.mkdtemp()}/a.pth"
+    >>> save_checkpoint(path, {"step": 3, "weight": torch.zeros(2)})
+    >>> load_checkpoint(path)
+    {'step': 3, 'weight': tensor([0., 0.])}
+    """
+    with atomic_write(path, "wb") as file:
+        torch.save(content, file)
+
+
 def _is_damaged(file: IO[bytes]) -> bool:
     try:
         with zipfile.ZipFile(file) as archive:
@@ -60,12 +73,18 @@ def _is_damaged(file: IO[bytes]) -> bool:
 def saved_keys(model: nn.Module) -> set[str]:
     """Names of the parameters and buffers that a checkpoint must hold.
 
+    Frozen parameters of pretrained models, which the configuration restores, are left out.
+
     >>> saved_keys(nn.Linear(2, 1)) == {"weight", "bias"}
     True
     """
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    llm = getattr(model, "llm", None)
+    if isinstance(llm, LLM):
+        trained |= {f"llm.{name}" for name in llm.saved_although_frozen()}
     keys = nn.Module.state_dict(model).keys()
-    return {key for key in keys if key in trained or not key.startswith(PRETRAINED)}
+    pretrained = ("llm.", *pretrained_prefixes())
+    return {key for key in keys if key in trained or not key.startswith(pretrained)}
 
 
 def checked_state(model: nn.Module, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Fewer, cleaner speech embeddings for the LLM: merge what repeats, drop what is silence."""
+"""Fewer speech embeddings for the LLM: repetitions are merged, silence is dropped."""
 
 from __future__ import annotations
 

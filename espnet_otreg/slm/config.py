@@ -16,56 +16,14 @@ from espnet_otreg.data.audio.options import AudioOptions
 from espnet_otreg.data.languages import language_or_default
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.regularizers.registry import NamedRegularizer, parse_regularizers
+from espnet_otreg.slm.encoders.base import EncoderConfig
+from espnet_otreg.slm.encoders.registry import DEFAULT_ENCODER, parse_encoder
 from espnet_otreg.slm.espnet_classes import espnet_class_names
 from espnet_otreg.slm.projector_config import PROJECTORS
 from espnet_otreg.yaml_hints import text_hint
 
 SPEECH = "{speech}"
 ALL_LINEAR = "all-linear"  # peft's name for all linear layers, except the output layer
-WAV2VEC2_TYPES = ("wav2vec2", "wav2vec2-bert")  # in their config.json
-
-
-@dataclass(frozen=True)
-class PrecomputedConfig:
-    """Features made by stage 3; dimension and frame length are read from ``feats.json``."""
-
-    input_size: int | None = None  # recorded by the first training, so that inference needs no data
-    frame_seconds: float | None = None
-
-    def validate(self) -> list[str]:
-        """Messages about impossible values."""
-        return positive(**{name: value for name, value in vars(self).items() if value is not None})
-
-
-@dataclass(frozen=True)
-class WhisperConfig:
-    """A Whisper encoder from a local directory or the hub, fed with waveforms."""
-
-    model: str
-    trailing_silence: float = 0.5  # seconds; Whisper was trained with padded ends
-
-    def validate(self) -> list[str]:
-        """Messages about impossible values."""
-        return not_negative(trailing_silence=self.trailing_silence)
-
-
-@dataclass(frozen=True)
-class Wav2Vec2Config:
-    """A wav2vec 2.0 (XLS-R) or w2v-BERT 2.0 model by local directory or hub name."""
-
-    model: str
-    trailing_silence: float = 0.0  # seconds
-
-    def validate(self) -> list[str]:
-        """Messages about impossible values."""
-        return not_negative(trailing_silence=self.trailing_silence)
-
-
-ENCODERS: dict[str, type] = {
-    "precomputed": PrecomputedConfig,
-    "hf_whisper": WhisperConfig,
-    "hf_wav2vec2": Wav2Vec2Config,
-}
 
 
 @dataclass(frozen=True)
@@ -200,7 +158,7 @@ class SLMConfig:
     """Everything that :func:`espnet_otreg.slm.build.build_model` needs."""
 
     encoder: str
-    encoder_conf: PrecomputedConfig | WhisperConfig | Wav2Vec2Config | dict[str, Any]
+    encoder_conf: EncoderConfig
     frontend: str | None
     frontend_conf: dict[str, Any]
     specaug: str | None
@@ -218,6 +176,11 @@ class SLMConfig:
     regularizers: tuple[NamedRegularizer, ...]
     train: tuple[str, ...]
     freeze: tuple[str, ...]
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether the model reads features made beforehand, and not samples."""
+        return self.encoder_conf.reads_features
 
 
 SECTIONS: dict[str, type] = {
@@ -257,18 +220,6 @@ def _is_text_or_texts(value: Any) -> bool:
     return several or isinstance(value, str)
 
 
-def _own_or_espnet(values: Mapping[str, Any], errors: list[str]) -> Any:
-    """The encoder's configuration: a dataclass for our own, a dictionary for ESPnet's."""
-    name = values.get("encoder") or "precomputed"
-    conf = values.get("encoder_conf") or {}
-    if name in ENCODERS:
-        return parse_config(ENCODERS[name], conf, "encoder_conf", errors)
-    known = [*ENCODERS, *espnet_class_names("encoder")]
-    if name not in known:
-        errors.append(f"encoder: unknown name {name!r}; {did_you_mean(str(name), known)}")
-    return dict(conf)
-
-
 def _patterns(values: Mapping[str, Any], key: str, errors: list[str]) -> tuple[str, ...]:
     patterns = values.get(key) or ()
     if isinstance(patterns, str):
@@ -305,8 +256,8 @@ def parse_slm_config(values: Mapping[str, Any], where: str = "") -> SLMConfig:
     errors: list[str] = []
     values = _well_formed(values, errors)
     fields: dict[str, Any] = {
-        "encoder": values.get("encoder") or "precomputed",
-        "encoder_conf": _own_or_espnet(values, errors),
+        "encoder": values.get("encoder") or DEFAULT_ENCODER,
+        "encoder_conf": parse_encoder(values, errors),
     }
     for kind in ("frontend", "specaug", "normalize"):
         name = values.get(kind)

@@ -1,4 +1,4 @@
-"""The value that travels from the projector to the LLM."""
+"""Speech embeddings with their mask and time, from the projector to the LLM."""
 
 from __future__ import annotations
 

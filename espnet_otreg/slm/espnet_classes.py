@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 from pathlib import Path
 
-from espnet_otreg.errors import UserError
+from espnet_otreg.errors import UserError, missing_package
 
 
 @functools.cache
@@ -27,7 +27,7 @@ def espnet_source(relative: str) -> ast.Module:
     """
     spec = importlib.util.find_spec("espnet2")
     if spec is None or not spec.submodule_search_locations:
-        raise UserError("ESPnet is not installed", "espnet2", "run tools/install.sh")
+        raise missing_package(ModuleNotFoundError("No module named 'espnet2'", name="espnet2"))
     path = Path(spec.submodule_search_locations[0]) / relative
     return ast.parse(path.read_text(encoding="utf-8"))
 

@@ -13,8 +13,8 @@ from torch import nn
 
 from espnet_otreg.config import did_you_mean
 from espnet_otreg.errors import UserError
+from espnet_otreg.models_offline.pretrained import first_names, nonfinite
 from espnet_otreg.slm.checkpoint import load_checkpoint
-from espnet_otreg.slm.pretrained import first_names, nonfinite
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""LoRA in the layers that a configuration names, each of them found, and added to the weights.
+"""LoRA in the layers that a configuration names, each of them found; the first of the adapters.
 
 A name means what it means in peft: the whole name of a module or the end of it after a dot. peft
 is content if any name of several is found; here each one must be, and must be a linear layer.
@@ -7,7 +7,7 @@ is content if any name of several is found; here each one must be, and must be a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,12 +15,10 @@ from torch import Tensor, nn
 
 from espnet_otreg.config import did_you_mean
 from espnet_otreg.errors import UserError
-from espnet_otreg.ot.costs import working_dtype
+from espnet_otreg.precision import working_dtype
 from espnet_otreg.slm.config import ALL_LINEAR, LLMConfig
 
 _WHERE = "llm_conf.lora_targets"
-# Relative to the largest logit. Rounding in float32 made 3e-5 in SmolLM2 135M with LoRA everywhere.
-_TOLERANCE = 5e-4
 
 
 def _is_linear(module: nn.Module) -> bool:
@@ -128,45 +126,53 @@ def add_lora(model: Any, config: LLMConfig) -> None:
             parameter.data = parameter.data.to(working_dtype(parameter))
 
 
-def merge_lora(model: nn.Module, logits: Callable[[], Tensor]) -> bool:
-    """Add LoRA's products to the weights if that leaves the logits as they are.
-
-    Weights in a low precision stay apart: small updates would be rounded away.
+class LoRA:
+    """LoRA of peft as an :class:`espnet_otreg.slm.adapter.Adapter`: the same for all rows.
 
     Args:
-        model: with LoRA, in evaluation mode.
-        logits: of some fixed input.
-
-    Returns:
-        Whether anything was merged.
-
-    Raises:
-        UserError: if the logits are not finite.
+        config: ``adapter: lora`` and its sizes.
     """
-    from peft.tuners.tuners_utils import BaseTunerLayer
 
-    layers: list[Any] = [
-        module
-        for module in model.modules()
-        if isinstance(module, BaseTunerLayer)
-        and not module.merged
-        and module.get_base_layer().weight.dtype == torch.float32
-    ]
-    if not layers:
-        return False
-    apart = logits()
-    if not bool(torch.isfinite(apart).all()):
-        raise UserError("the LLM with LoRA gives NaN or infinity", "checkpoint", "train again")
-    for layer in layers:
-        layer.merge()
-    difference = (logits() - apart).abs().max()
-    if bool(difference <= _TOLERANCE * apart.abs().max()):
-        return True
-    for layer in layers:
-        layer.unmerge()
-    logging.warning(
-        "LoRA stays apart from the LLM's weights, which is slower: merged, the logits would "
-        "differ by %.2g, as where layers share weights",
-        float(difference),
-    )
-    return False
+    def __init__(self, config: LLMConfig) -> None:
+        self._config = config
+        self._layers: list[Any] = []
+        self._weights: list[Tensor] = []  # as they were, while LoRA is merged into copies
+
+    def attach(self, model: Any) -> None:
+        """Put LoRA into the layers that the configuration names; see :func:`add_lora`."""
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        add_lora(model, self._config)
+        self._layers = [m for m in model.modules() if isinstance(m, BaseTunerLayer)]
+
+    def route(self, tasks: Sequence[str]) -> None:
+        """Nothing: every row passes the same matrices."""
+
+    @property
+    def mergeable(self) -> bool:
+        """Whether some weights are in full precision, and LoRA apart from them."""
+        return bool(self._exact()) and not self._weights
+
+    def _exact(self) -> list[Any]:
+        """The layers whose weights would not round small updates away."""
+        return [x for x in self._layers if x.get_base_layer().weight.dtype == torch.float32]
+
+    def merge(self) -> None:
+        """Replace weights in full precision by copies with LoRA's products added."""
+        layers = self._exact()
+        self._weights = [layer.get_base_layer().weight.data for layer in layers]
+        for layer in layers:
+            layer.merge(safe_merge=True)  # into a copy
+
+    def unmerge(self) -> None:
+        """Put the weights back, to the last bit."""
+        merged = [layer for layer in self._layers if layer.merged]
+        for layer in merged:
+            layer.unmerge()  # subtracts, which rounds: only so that peft knows
+        for layer, weight in zip(merged, self._weights, strict=True):  # some may share theirs
+            layer.get_base_layer().weight.data = weight
+        self._weights = []
+
+    def saved_names(self, model: nn.Module) -> set[str]:
+        """All of its matrices: no pretrained model brings them back."""
+        return {name for name, _ in model.named_parameters() if "lora_" in name}

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espnet_otreg.ot.costs import working_dtype
+from espnet_otreg.precision import working_dtype
 from espnet_otreg.slm.embeddings import mask_from_lengths
 from espnet_otreg.slm.frames import sinusoidal_positions, stack_frames
 from espnet_otreg.slm.projector_config import (

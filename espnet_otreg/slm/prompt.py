@@ -11,9 +11,9 @@ from typing import Any
 from espnet_otreg.data.languages import DEFAULT, language_or_default
 from espnet_otreg.errors import UserError
 from espnet_otreg.models_offline.directory import resolve_model
+from espnet_otreg.models_offline.pretrained import reading
 from espnet_otreg.slm.config import SPEECH, LLMConfig, PromptConfig
 from espnet_otreg.slm.llm_files import no_row
-from espnet_otreg.slm.pretrained import reading
 from espnet_otreg.slm.trained_languages import TrainedLanguages
 
 _PRINTED_LIST = ("'type': 'text'", '"type": "text"', '"type":"text"')

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espnet_otreg.ot.costs import working_dtype
+from espnet_otreg.precision import working_dtype
 
 
 class TokenReadout(nn.Module):

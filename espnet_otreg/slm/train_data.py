@@ -22,6 +22,7 @@ from espnet_otreg.data.segments import SEGMENTS, channel_errors, scan_segments
 from espnet_otreg.errors import UserError
 
 _SPEECH_KINDS = ("kaldi_ark", "sound")
+_EXAMPLES = {"speech": "feats.scp,speech,kaldi_ark", "text": "text,text,text"}
 _SHOWN = 3  # faults of one kind; the rest is counted
 
 
@@ -111,19 +112,22 @@ def _value_faults(source: Source, rows: Sequence[Row]) -> Iterator[str]:
                 yield f"{where}: {error}"
 
 
-def set_errors(kind: str, sources: Sequence[Source], shapes: Sequence[str]) -> list[str]:
+def set_errors(
+    kind: str, sources: Sequence[Source], shapes: Sequence[str], needed: Sequence[str]
+) -> list[str]:
     """The faults of one set's tables.
 
     Args:
         kind: ``train`` or ``valid``.
         sources: of that set.
         shapes: its files with the lengths of utterances.
+        needed: names of the data that there must be.
     """
     option = f"--{kind}_data_path_and_name_and_type"
     names = {source.name for source in sources}
     errors = [
-        f"{option}: no data named '{name}'; add {example}"
-        for name, example in (("speech", "feats.scp,speech,kaldi_ark"), ("text", "text,text,text"))
+        f"{option}: no data named '{name}'; add {_EXAMPLES.get(name, f'FILE,{name},KIND')}"
+        for name in needed
         if name not in names
     ]
     errors += [

@@ -184,7 +184,7 @@ def resolve_languages(
     Args:
         trained: what the model knows.
         languages: one for all recordings, or one for each; ``auto`` is kept for
-            :class:`espnet_otreg.slm.language_id.LanguageIdentifier`. None asks for the only one.
+            :mod:`~espnet_otreg.inference.language_id`. None asks for the only one.
         count: how many recordings there are.
 
     Raises:

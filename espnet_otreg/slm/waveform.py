@@ -16,12 +16,9 @@ from espnet_otreg.data.audio import CONVERSIONS, Conversions
 from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
 from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.errors import UserError, sentence_for
-from espnet_otreg.files import read_json
-from espnet_otreg.models_offline.directory import model_directory
-from espnet_otreg.slm.config import WhisperConfig, parse_slm_config
+from espnet_otreg.slm.config import parse_slm_config
 
 SAMPLE_RATE = 16000
-_WHISPER_FRAME = 320  # samples
 
 
 def refuse_too_long(samples: int, longest: int, where: str) -> None:
@@ -76,25 +73,9 @@ def read_waveform(
     return samples
 
 
-def longest_input(encoder: str | Path) -> int:
-    """Samples at 16 kHz that a pretrained encoder takes; a very large number if any.
-
-    Args:
-        encoder: a local directory of a Hugging Face model.
-
-    Raises:
-        UserError: if it has no readable configuration.
-    """
-    config = read_json(Path(encoder) / "config.json")
-    if config.get("model_type") != "whisper":
-        return sys.maxsize  # positions are relative
-    return int(config["max_source_positions"]) * _WHISPER_FRAME
-
-
 def longest_samples(model: Any) -> int:
     """Samples at 16 kHz that a spoken language model takes, by its encoder."""
-    whisper = getattr(getattr(model, "encoder", None), "whisper", None)
-    return sys.maxsize if whisper is None else int(whisper.max_samples)
+    return int(getattr(model.encoder, "max_samples", sys.maxsize))
 
 
 class Once:
@@ -162,8 +143,6 @@ def sound_reader(values: Mapping[str, Any]) -> Callable[[str], SoundTable]:
         UserError: if the encoder is not there.
     """
     config = parse_slm_config(values)
-    longest = sys.maxsize
-    if isinstance(config.encoder_conf, WhisperConfig):
-        longest = longest_input(model_directory(config.encoder_conf.model))
+    longest = config.encoder_conf.longest_samples()
     options = config.audio_conf
     return functools.partial(SoundTable, options=options, longest=longest, once=Once())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import signal
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,8 +13,8 @@ import torch
 from espnet2.train.reporter import SubReporter
 
 from espnet_otreg.errors import Interrupted, Stopped, UserError
-from espnet_otreg.files import atomic_write
-from espnet_otreg.slm.checkpoint import load_checkpoint
+from espnet_otreg.progress import Progress
+from espnet_otreg.slm.checkpoint import load_checkpoint, save_checkpoint
 from espnet_otreg.tasks.interruption import (
     StopRequest,
     gather,
@@ -37,6 +38,7 @@ class StoppableEpoch:
         parts: optimisers, schedulers and the scaler, in a fixed order; None where there is none.
         reporter: of this epoch's training.
         accumulate: batches of one step.
+        epochs: of the whole training.
         again: how to go on after a stop, for the user.
     """
 
@@ -48,6 +50,7 @@ class StoppableEpoch:
         parts: Sequence[Any],
         reporter: SubReporter,
         accumulate: int,
+        epochs: int,
         again: str,
     ) -> None:
         self.request = request
@@ -56,6 +59,7 @@ class StoppableEpoch:
         self.parts = parts
         self.reporter = reporter
         self.accumulate = accumulate
+        self.epochs = epochs
         self.again = again
         self._done = 0  # batches
         self._random_at_end: dict[str, Any] | None = None
@@ -70,6 +74,8 @@ class StoppableEpoch:
             saved = self._saved()
             if saved is not None:
                 self._take_up(saved, iterator)
+            length = operator.length_hint(batches)  # 0: not known, as of a set in several parts
+            progress = self._progress(length)
             while True:
                 if self._done % self.accumulate == 0:
                     self._stop_if_asked()
@@ -80,6 +86,9 @@ class StoppableEpoch:
                 self.model.step = self.reporter.get_total_count() // self.accumulate
                 yield batch
                 self._done += 1
+                progress.advance(1 if length else 0)
+        progress.advance(0 if length else 1)
+        progress.close()
         self._random_at_end = random_state()
 
     def validation(self, batches: Iterable[Any]) -> Generator[Any]:
@@ -97,6 +106,15 @@ class StoppableEpoch:
                     return
                 yield batch
 
+    def _progress(self, length: int) -> Progress:
+        """For the log: batches of the whole training, as if all epochs had as many; epochs if the
+        number of batches is not known."""
+        if not length:
+            before = self.reporter.get_epoch() - 1
+            return Progress("training", self.epochs, "epochs", before, bar=False)
+        before = (self.reporter.get_epoch() - 1) * length + self._done
+        return Progress("training", self.epochs * length, "batches", before, bar=False)
+
     def _stop_if_asked(self) -> None:
         received = self.request.agreed()
         if received:
@@ -109,17 +127,16 @@ class StoppableEpoch:
         }
         everyone = gather(own)
         if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
-            with atomic_write(self.path, "wb") as file:
-                torch.save(
-                    {
-                        "epoch": self.reporter.get_epoch(),
-                        "done": self._done,
-                        "model": self.model.state_dict(),
-                        "parts": [part and part.state_dict() for part in self.parts],
-                        "processes": everyone,
-                    },
-                    file,
-                )
+            save_checkpoint(
+                self.path,
+                {
+                    "epoch": self.reporter.get_epoch(),
+                    "done": self._done,
+                    "model": self.model.state_dict(),
+                    "parts": [part and part.state_dict() for part in self.parts],
+                    "processes": everyone,
+                },
+            )
         if torch.distributed.is_initialized():
             torch.distributed.barrier()  # who leaves first takes the connection away
         stopped = Interrupted if received == signal.SIGINT else Stopped

@@ -21,7 +21,7 @@ _LOST_PROCESS = re.compile(
 
 
 @contextlib.contextmanager
-def told_in_a_sentence(directory: Path) -> Iterator[None]:
+def failures_in_one_sentence(directory: Path) -> Iterator[None]:
     """Make a sentence of a full disk, a dead reader of data and a lost process of a training.
 
     Args:

@@ -142,6 +142,23 @@ def set_random_state(state: Mapping[str, Any]) -> None:
         torch.cuda.set_rng_state(state["cuda"])
 
 
+@contextlib.contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Leave all random number generators as they were before the block.
+
+    >>> before = random.getstate()
+    >>> with random_state_kept():
+    ...     _ = random.random()
+    >>> random.getstate() == before
+    True
+    """
+    state = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)
+
+
 Statistics = Mapping[str, Iterable[tuple[float, float | None]]]  # value and weight of each step
 
 

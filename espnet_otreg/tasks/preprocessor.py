@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,20 +15,22 @@ _REMEMBERED = 100_000  # transcripts; every epoch reads them again
 
 
 class SLMPreprocessor(AbsPreprocessor):
-    """Tokenises the transcript with the LLM's tokenizer and spells out the language's name.
+    """Tokenises transcripts with the LLM's tokenizer and spells out the language's name.
 
     Args:
         train: whether the data is for training (ESPnet's convention).
         llm: local directory or hub name of the LLM.
+        transcripts: names of the data that hold text.
     """
 
-    def __init__(self, train: bool, llm: str) -> None:
+    def __init__(self, train: bool, llm: str, transcripts: Sequence[str] = ("text",)) -> None:
         super().__init__(train)
+        self.transcripts = tuple(transcripts)
         self.tokenizer = load_tokenizer(llm)
         self._known: dict[str, np.ndarray] = {}
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
-        """One utterance: speech as it is, ``text`` as token ids, ``language`` as code points.
+        """One utterance: speech as it is, transcripts as token ids, ``language`` as code points.
 
         Raises:
             UserError: if speech or transcript is empty or not finite, naming the utterance.
@@ -40,10 +43,12 @@ class SLMPreprocessor(AbsPreprocessor):
             if not np.isfinite(speech).all():
                 raise UserError("the speech contains NaN or infinity", uid, "make it again")
             result["speech"] = speech.astype(np.float32, copy=False)
-        if "text" in data:
-            result["text"] = self._encode(data["text"])
-            if not result["text"].size:
-                raise UserError("the transcript is empty", uid, "remove the utterance")
+        for name in self.transcripts:
+            if name in data:
+                result[name] = self._encode(data[name])
+                if not result[name].size:
+                    what = "the transcript" if name == "text" else f"the transcript {name!r}"
+                    raise UserError(f"{what} is empty", uid, "remove the utterance")
         if "language" in data:
             result["language"] = np.asarray([ord(c) for c in data["language"]], dtype=np.int64)
         return result

@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from espnet2.train.reporter import Reporter
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import atomic_write, flush_directory
-from espnet_otreg.slm.checkpoint import load_checkpoint
+from espnet_otreg.files import copy_file, flush_directory, temporary_name
+from espnet_otreg.slm.checkpoint import load_checkpoint, save_checkpoint
 
 CHECKPOINT = "checkpoint.pth"
 PREVIOUS = "checkpoint.previous.pth"
@@ -24,7 +22,7 @@ PREVIOUS = "checkpoint.previous.pth"
 def keep_previous(directory: Path) -> None:
     """Copy the last checkpoint, because ESPnet writes the next one over it."""
     if (directory / CHECKPOINT).is_file():
-        _copy_whole(directory / CHECKPOINT, directory / PREVIOUS)
+        copy_file(directory / CHECKPOINT, directory / PREVIOUS)
 
 
 def flush(directory: Path) -> None:
@@ -68,7 +66,7 @@ def repair(directory: Path, criteria: Sequence[Sequence[str]]) -> int:
             "%s cannot be used: training goes on from the copy of epoch %d in %s",
             current, _epoch_of(content), copy,
         )  # fmt: skip
-        _copy_whole(copy, current)
+        copy_file(copy, current)
     epoch = _epoch_of(content)
     _restore_model(directory, content)
     for path in models(directory):
@@ -101,11 +99,6 @@ def models(directory: Path) -> list[Path]:
     return [p for p in directory.glob("*epoch.pth") if re.fullmatch(r"\d+epoch", p.stem)]
 
 
-def _copy_whole(source: Path, target: Path) -> None:
-    with open(source, "rb") as file, atomic_write(target, "wb") as copy:
-        shutil.copyfileobj(file, copy)
-
-
 def _begin_anew(directory: Path) -> int:
     """The first checkpoint was cut off, unless there is something to lose."""
     found = [name for name in (CHECKPOINT, PREVIOUS) if (directory / name).exists()]
@@ -126,8 +119,7 @@ def _restore_model(directory: Path, content: Mapping[str, Any]) -> None:
     path = directory / f"{_epoch_of(content)}epoch.pth"
     if _read(path) is None:
         logging.warning("%s is made again from %s", path, CHECKPOINT)
-        with atomic_write(path, "wb") as file:
-            torch.save(content["model"], file)
+        save_checkpoint(path, content["model"])
 
 
 def _check_model(path: Path, epoch: int, previous: Mapping[str, Any] | None) -> None:
@@ -157,8 +149,7 @@ def _set_links(directory: Path, state: Any, criteria: Sequence[Sequence[str]]) -
     for name, epoch in wanted.items():
         target = f"{epoch}epoch.pth"
         if (directory / target).is_file():
-            link = directory / f".{name}.tmp"
-            link.unlink(missing_ok=True)
+            link = temporary_name(directory / name)
             link.symlink_to(target)
             os.replace(link, directory / name)
     for link in directory.glob("*.pth"):

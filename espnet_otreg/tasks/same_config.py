@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from espnet_otreg.config import flatten
+from espnet_otreg.data.digests import INPUTS, UNREADABLE, UTT2DIGEST, read_digests
 from espnet_otreg.errors import ConfigErrors
-from espnet_otreg.files import sha256_file
-from espnet_otreg.recipe.facts import flatten
+from espnet_otreg.files import read_json, sha256_file
+from espnet_otreg.objectives import parse_objective
 from espnet_otreg.slm.config import parse_slm_config
-from espnet_otreg.slm.train_config import OWN_OPTIONS
 from espnet_otreg.slm.train_data import table_files
+from espnet_otreg.tasks.train_config import OWN_OPTIONS
 
-INPUTS = "inputs"  # in config.yaml: what the files that a training reads held, by path
 # Where and how a training runs, what it reports, and how much memory it takes.
 _MAY_DIFFER = frozenset(
     "config required version output_dir resume overwrite dry_run print_config collect_stats "
@@ -106,7 +107,10 @@ def _same_model(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
             if isinstance(side.get(section), Mapping):
                 side[section] = {k: v for k, v in side[section].items() if k != key}
     try:
-        return parse_slm_config(without[0]) == parse_slm_config(without[1])
+        old_model, new_model = (
+            (parse_slm_config(side), parse_objective(side.get("objective"))) for side in without
+        )
+        return old_model == new_model
     except ConfigErrors:  # of a version that knew other keys
         return False
 
@@ -155,7 +159,8 @@ def same_end(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 def content_of_inputs(options: Mapping[str, Any]) -> dict[str, str]:
     """Digests of the files that a training reads: its tables, checkpoints and model directories.
 
-    Recordings and archives that tables name are not read. Of large weights, parts are read.
+    Recordings and archives that tables name are known by their digests: those of ``feats.json``
+    and ``utt2digest``, or else they are read. Of large weights, parts are read.
 
     Args:
         options: of the training.
@@ -171,6 +176,9 @@ def content_of_inputs(options: Mapping[str, Any]) -> dict[str, str]:
         sources: Sequence[Any] = options.get(f"{kind}_data_path_and_name_and_type") or []
         for path in [*(s[0] for s in sources), *(options.get(f"{kind}_shape_file") or [])]:
             found[str(path)] = [sha256_file(file) for file in table_files(Path(path))]
+        for path, name, *_ in sources:
+            if name == "speech":
+                found.update(_content_of_speech(Path(path)))
     for value in options.get("init_param") or []:
         path = Path(value.partition(":")[0])
         found[str(path)] = [sha256_file(path)] if path.is_file() else []
@@ -181,6 +189,23 @@ def content_of_inputs(options: Mapping[str, Any]) -> dict[str, str]:
             found[name] = [_digest(file) for file in _model_files(Path(name))]
     sums = {path: "".join(digests) for path, digests in found.items() if digests}
     return {path: hashlib.sha256(text.encode()).hexdigest() for path, text in sums.items()}
+
+
+def _content_of_speech(table: Path) -> dict[str, list[str]]:
+    """Digests of what ``feats.scp`` or ``wav.scp`` lists, and of the list of what was left out."""
+    described = table.with_name("feats.json")
+    if described.is_file():
+        record = read_json(described)
+        content, without = record.get("content"), record.get("unreadable")
+        found = {str(described): [content] if content else []}
+        return found | {str(table.with_name(UNREADABLE)): [without] if without else []}
+    if not table.is_file():
+        return {}
+    without = table.with_name(UNREADABLE)
+    return {
+        str(table.with_name(UTT2DIGEST)): list(read_digests(table.parent).values()),
+        str(without): [sha256_file(without)] if without.is_file() else [],
+    }
 
 
 def _model_files(path: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import multiprocessing
 import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import torch
@@ -26,21 +26,25 @@ from torch.multiprocessing import ProcessExitedException
 from espnet_otreg.data.ark import FeatureTable, read_description
 from espnet_otreg.errors import UserError, run_main
 from espnet_otreg.files import parse_yaml, read_json
+from espnet_otreg.objectives import ObjectiveConfig, SupervisedConfig, parse_objective
+from espnet_otreg.objectives.base import LANGUAGE, SPEECH
+from espnet_otreg.objectives.registry import DEFAULT
+from espnet_otreg.objectives.training import build_training_model
 from espnet_otreg.regularizers import parse_regularizers
-from espnet_otreg.slm.build import build_model
 from espnet_otreg.slm.checkpoint import load_checkpoint, naming_checkpoint
-from espnet_otreg.slm.config import SECTIONS, parse_slm_config
+from espnet_otreg.slm.config import SECTIONS
+from espnet_otreg.slm.encoders.registry import DEFAULT_ENCODER, encoder_class
 from espnet_otreg.slm.initial import check_initial
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.waveform import SoundTable, sound_reader
 from espnet_otreg.tasks.deepspeed import check_deepspeed
-from espnet_otreg.tasks.failures import told_in_a_sentence
+from espnet_otreg.tasks.failures import failures_in_one_sentence
 from espnet_otreg.tasks.interruption import passed_on
 from espnet_otreg.tasks.languages import print_languages, record_languages
 from espnet_otreg.tasks.preprocessor import SLMPreprocessor
 from espnet_otreg.tasks.same_config import content_of_inputs
 from espnet_otreg.tasks.summary import describe
-from espnet_otreg.tasks.trainer import SLMTrainer
+from espnet_otreg.tasks.trainer import SLMTrainer, TrainingRun, trainer_of
 from espnet_otreg.tasks.training_dir import (
     FINISHED,
     Start,
@@ -48,7 +52,7 @@ from espnet_otreg.tasks.training_dir import (
     plan_start,
     require_no_training,
 )
-from espnet_otreg.tasks.trial import batches_told, try_optimiser
+from espnet_otreg.tasks.trial import errors_of_batches, try_optimiser
 
 # ESPnet's own readers run commands, unpickle what an archive holds, and believe that any recording
 # is mono and at the model's rate.
@@ -82,7 +86,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _note_features(args: argparse.Namespace) -> None:
-    if args.encoder == "precomputed" and "input_size" not in args.encoder_conf:
+    if encoder_class(vars(args)).reads_features and "input_size" not in args.encoder_conf:
         args.encoder_conf = {**args.encoder_conf, **features_of(args)}
 
 
@@ -98,10 +102,15 @@ def read_sound_with(reader: Callable[[str], SoundTable]) -> None:
 
 
 class SLMTask(AbsTask):
-    """Training of a spoken language model: speech encoder -> projector -> causal LLM."""
+    """Training of a spoken language model: speech encoder -> projector -> causal LLM.
+
+    ESPnet calls methods of the class, never of an object: every training makes a subclass of its
+    own for what belongs to it, and nothing is ever written to this one.
+    """
 
     num_optimizers = 1
-    trainer = SLMTrainer
+    trainer: ClassVar[type[Trainer]] = SLMTrainer
+    objective: ClassVar[ObjectiveConfig] = SupervisedConfig()
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -109,7 +118,7 @@ class SLMTask(AbsTask):
         parser.set_defaults(resume=True)
         parser.error = _refuse  # type: ignore[method-assign]
         group = parser.add_argument_group("Spoken language model")
-        defaults = {"encoder": "precomputed", "projector": "stack_transformer"}
+        defaults = {"encoder": DEFAULT_ENCODER, "projector": "stack_transformer"}
         for name in _CLASSES:
             group.add_argument(f"--{name}", type=str_or_none, default=defaults.get(name))
             group.add_argument(f"--{name}_conf", action=NestedDictAction, default={})
@@ -121,6 +130,12 @@ class SLMTask(AbsTask):
             type=lambda text: parse_yaml(text, "--regularizers"),
             default=[],
             help="list of {name: {key: value}}",
+        )
+        group.add_argument(
+            "--objective",
+            type=lambda text: parse_yaml(text, "--objective"),
+            default=DEFAULT,
+            help="what is minimised, name or {name: {key: value}}",
         )
         group.add_argument(
             "--train", nargs="*", default=[], help="regular expressions of parameters to train"
@@ -168,28 +183,36 @@ class SLMTask(AbsTask):
     def _work(cls, args: argparse.Namespace) -> None:
         if args.ngpu > 0 and not torch.cuda.is_available():
             raise UserError("no GPU can be used here", f"--ngpu {args.ngpu}", "give --ngpu 0")
+        task = cls._of_run(args)
         if args.use_deepspeed and args.distributed:
             check_deepspeed(parse_regularizers(args.regularizers))
-            cls.trainer = Trainer  # the only one that ESPnet exchanges for its DeepSpeed trainer
+            task.trainer = Trainer  # the only one that ESPnet exchanges for its DeepSpeed trainer
             record_languages(args, Path(args.output_dir), args.resume)
         read_sound_with(sound_reader(vars(args)))
         for value in args.init_param:  # ESPnet looks at no checksum
             load_checkpoint(value.partition(":")[0])
         directory = Path(args.output_dir)
         named = naming_checkpoint(" ".join(args.init_param))
-        with named, told_in_a_sentence(directory), contextlib.ExitStack() as stack:
+        with named, failures_in_one_sentence(directory), contextlib.ExitStack() as stack:
             if args.collect_stats:
                 require_no_training(directory, "--collect_stats")
-            elif issubclass(cls.trainer, SLMTrainer):
+            elif issubclass(task.trainer, SLMTrainer):
                 try_optimiser(args)
-                start = cls._plan(args)
+                start = task._plan(args)
                 if start is None:
                     epochs = read_json(directory / FINISHED)["epochs"]
                     print(f"{directory}: finished: {epochs} epochs; nothing to do", flush=True)
                     return
-                cls.trainer.start = start
+                task.trainer = trainer_of(TrainingRun(start, args.sanity))
                 stack.enter_context(config_held_back(args))
-            super().main_worker(args)
+            super(SLMTask, task).main_worker(args)
+
+    @classmethod
+    def _of_run(cls, args: argparse.Namespace) -> type[SLMTask]:
+        """A subclass that a training may write to, with the objective of its options."""
+        objective = parse_objective(args.objective)
+        assert objective is not None
+        return type(cls.__name__, (cls,), {"objective": objective.config})
 
     @classmethod
     def _plan(cls, args: argparse.Namespace) -> Start | None:
@@ -207,7 +230,7 @@ class SLMTask(AbsTask):
         Raises:
             UserError: if it cannot make them of the options and lengths.
         """
-        with batches_told():
+        with errors_of_batches():
             return super().build_iter_factory(*args, **kwargs)
 
     @classmethod
@@ -225,17 +248,17 @@ class SLMTask(AbsTask):
         cls, args: argparse.Namespace, train: bool
     ) -> Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]]:
         """Tokenisation with the LLM's own tokenizer."""
-        return SLMPreprocessor(train, args.llm_conf["model"])
+        return SLMPreprocessor(train, args.llm_conf["model"], cls.objective.transcripts)
 
     @classmethod
     def required_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
-        """Speech, and text in training."""
-        return ("speech",) if inference else ("speech", "text")
+        """Speech, and what the objective needs in training."""
+        return (SPEECH,) if inference else cls.objective.data_names
 
     @classmethod
     def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
         """The language of each utterance."""
-        return ("language",)
+        return (LANGUAGE,)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> SpokenLanguageModel:
@@ -245,12 +268,11 @@ class SLMTask(AbsTask):
         ESPnet saves, so that inference needs no training data.
         """
         _note_features(args)
-        model = build_model(parse_slm_config(vars(args)))
+        model = build_training_model(vars(args))
         for value in args.init_param:
             check_initial(value, model, args.ignore_init_mismatch)
         print(describe(model), flush=True)
         print_languages(args, model.config.prompt_conf)
-        cls.trainer.sanity = getattr(args, "sanity", False)
         return model
 
     @classmethod

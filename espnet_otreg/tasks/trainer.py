@@ -6,42 +6,60 @@ import argparse
 import contextlib
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from espnet2.train.trainer import Trainer, TrainerOptions
 from espnet2.utils.yaml_no_alias_safe_dump import yaml_no_alias_safe_dump
 
+from espnet_otreg.data.digests import INPUTS
 from espnet_otreg.files import atomic_write, lock_directory
 from espnet_otreg.slm.checkpoint import naming_checkpoint
 from espnet_otreg.tasks.epoch import INTERRUPTED, StoppableEpoch
-from espnet_otreg.tasks.interruption import StopRequest, reading
+from espnet_otreg.tasks.interruption import StopRequest
 from espnet_otreg.tasks.languages import record_languages
 from espnet_otreg.tasks.recovery import flush, keep_previous, repair
-from espnet_otreg.tasks.same_config import INPUTS
 from espnet_otreg.tasks.sanity import overfit_ten
 from espnet_otreg.tasks.timing import data_wait_share
 from espnet_otreg.tasks.training_dir import CONFIG, FINISHED, Start, note_end, remove_training
 
 
-class SLMTrainer(Trainer):
-    """ESPnet's trainer; see the module's first line."""
+@dataclass
+class TrainingRun:
+    """What the steps of one training share.
 
-    sanity = False
+    Args:
+        start: whether it begins or goes on, and where.
+        sanity: whether it first has to learn ten utterances by heart.
+    """
+
     start: Start
-    _configuration: dict[str, Any]
-    _last_unchanged = False  # by the last epoch, after which ESPnet gives up
-    _epochs = 0
-    _request = StopRequest()
-    _epoch: StoppableEpoch
+    sanity: bool = False
+    request: StopRequest = field(default_factory=StopRequest)
+    configuration: dict[str, Any] = field(default_factory=dict)  # what config.yaml is going to say
+    epoch: StoppableEpoch | None = None
+    last_unchanged: bool = False  # by the last epoch, after which ESPnet gives up
+    epochs: int = 0
+
+
+class SLMTrainer(Trainer):
+    """ESPnet's trainer; see the module's first line.
+
+    ESPnet calls methods of the class, never of an object: :func:`trainer_of` makes a class for each
+    training, and nothing is ever written to this one.
+    """
+
+    training: ClassVar[TrainingRun]
 
     @classmethod
     def build_options(cls, args: argparse.Namespace) -> TrainerOptions:
         """ESPnet's options of a trainer, and what ``config.yaml`` is going to say."""
-        args.output_dir = str(cls.start.directory)
+        start = cls.training.start
+        args.output_dir = str(start.directory)
         args.resume = True  # whether there is anything to go on with is known by now
-        cls._configuration = {**vars(args), INPUTS: dict(cls.start.inputs)}
+        cls.training.configuration = {**vars(args), INPUTS: dict(start.inputs)}
         return super().build_options(args)
 
     @classmethod
@@ -52,7 +70,7 @@ class SLMTrainer(Trainer):
             UserError: if another run holds the directory or both checkpoints are damaged.
             Stopped: if a signal asked for it.
         """
-        options = kwargs["trainer_options"]
+        training, options = cls.training, kwargs["trainer_options"]
         distributed = kwargs["distributed_option"]
         directory = Path(options.output_dir)
         model.remember_start()
@@ -61,20 +79,19 @@ class SLMTrainer(Trainer):
             # Until then no loss may reach the read-out, which DDP has to be told.
             options.unused_parameters = True
         with contextlib.ExitStack() as stack:
-            stack.enter_context(cls._request.listening())
-            if cls.sanity:
-                first = kwargs["train_iter_factory"].build_iter(1)
-                overfit_ten(model, stack.enter_context(reading(first)), options.ngpu)
+            stack.enter_context(training.request.listening())
+            if training.sanity:
+                overfit_ten(model, lambda: kwargs["train_iter_factory"].build_iter(1), options.ngpu)
             done = 0
             if distributed.dist_rank in (None, 0):
                 stack.enter_context(lock_directory(directory))
-                if cls.start.anew:
+                if training.start.anew:
                     remove_training(directory)
                 done = repair(directory, options.best_model_criterion)
                 (directory / FINISHED).unlink(missing_ok=True)
                 with atomic_write(directory / CONFIG) as file:
-                    yaml_no_alias_safe_dump(cls._configuration, file, indent=4, sort_keys=False)
-                given = argparse.Namespace(**cls._configuration)
+                    yaml_no_alias_safe_dump(training.configuration, file, indent=4, sort_keys=False)
+                given = argparse.Namespace(**training.configuration)
                 record_languages(given, directory, resumed=done > 0)
             if distributed.distributed:
                 torch.distributed.barrier()
@@ -82,8 +99,8 @@ class SLMTrainer(Trainer):
             if distributed.dist_rank in (None, 0):
                 (directory / INTERRUPTED).unlink(missing_ok=True)
                 flush(directory)
-                if not cls._last_unchanged:
-                    note_end(directory, max(done, cls._epochs))
+                if not training.last_unchanged:
+                    note_end(directory, max(done, training.epochs))
 
     @staticmethod
     def resume(checkpoint: str | Path, *args: Any, **kwargs: Any) -> None:
@@ -108,31 +125,39 @@ class SLMTrainer(Trainer):
         for optimizer in optimizers:
             # Of an accumulation that the epoch before has not finished; no checkpoint holds it.
             optimizer.zero_grad()
-        cls._epoch = StoppableEpoch(
-            cls._request,
+        training = cls.training
+        training.epoch = StoppableEpoch(
+            training.request,
             directory,
             getattr(model, "module", model),
             [*optimizers, *schedulers, kwargs["scaler"]],
             reporter,
             options.accum_grad,
-            cls.start.again,
+            options.max_epoch,
+            training.start.again,
         )
-        with contextlib.closing(cls._epoch.training(iterator)) as batches:
+        with contextlib.closing(training.epoch.training(iterator)) as batches:
             unchanged: bool = super().train_one_epoch(model=model, iterator=batches, **kwargs)
         share = 100 * data_wait_share(reporter.stats)
         logging.info(
             "epoch %d: %.1f %% of the time was waiting for data", reporter.get_epoch(), share
         )
         # Of an epoch that was interrupted, steps before it count, too.
-        cls._last_unchanged = unchanged and "grad_norm" not in reporter.stats
-        cls._epochs = reporter.get_epoch()
-        return cls._last_unchanged
+        training.last_unchanged = unchanged and "grad_norm" not in reporter.stats
+        training.epochs = reporter.get_epoch()
+        return training.last_unchanged
 
     @classmethod
     def validate_one_epoch(cls, iterator: Iterable[Any], **kwargs: Any) -> None:
         """Validate; keep the last good checkpoint, because ESPnet overwrites it right after."""
-        with contextlib.closing(cls._epoch.validation(iterator)) as batches:
+        assert cls.training.epoch is not None  # ESPnet trains an epoch before it validates
+        with contextlib.closing(cls.training.epoch.validation(iterator)) as batches:
             super().validate_one_epoch(iterator=batches, **kwargs)
         first = kwargs["reporter"].get_epoch() == 1  # before it there is no checkpoint of this run
         if not first and kwargs["distributed_option"].dist_rank in (None, 0):
             keep_previous(Path(kwargs["options"].output_dir))
+
+
+def trainer_of(training: TrainingRun) -> type[SLMTrainer]:
+    """The trainer of one training."""
+    return type(SLMTrainer.__name__, (SLMTrainer,), {"training": training})

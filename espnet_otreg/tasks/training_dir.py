@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from espnet_otreg.data.digests import INPUTS
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json, read_yaml, write_json
 from espnet_otreg.slm.checkpoint import load_checkpoint
 from espnet_otreg.tasks.epoch import INTERRUPTED
 from espnet_otreg.tasks.recovery import CHECKPOINT, PREVIOUS, models
-from espnet_otreg.tasks.same_config import INPUTS, differences, length_errors, same_end
+from espnet_otreg.tasks.same_config import differences, length_errors, same_end
 
 CONFIG = "config.yaml"
 FINISHED = "finished.json"

@@ -34,34 +34,34 @@ for adamw
     """
     weight = torch.nn.Parameter(torch.zeros(1))
     weight.grad = torch.ones(1)
-    with _told("optim_conf", f"correct it for {args.optim}"):
+    with _errors_as_sentence("optim_conf", f"correct it for {args.optim}"):
         optimiser = optim_classes[args.optim]([weight], **args.optim_conf)
         optimiser.step()
     if args.scheduler is not None:
-        with _told("scheduler_conf", f"correct it for {args.scheduler}"):
+        with _errors_as_sentence("scheduler_conf", f"correct it for {args.scheduler}"):
             scheduler_classes[args.scheduler](optimiser, **args.scheduler_conf)
 
 
 @contextlib.contextmanager
-def batches_told() -> Iterator[None]:
+def errors_of_batches() -> Iterator[None]:
     """Make a sentence of what ESPnet says where it cannot make batches.
 
     Raises:
         UserError: in place of an assertion and its like.
 
-    >>> with batches_told():
+    >>> with errors_of_batches():
     ...     raise ValueError("Not enough samples")
     Traceback (most recent call last):
     ...
     espnet_otreg.errors.UserError: batch_type, batch_size, batch_bins, shape files: Not enough \
 samples; correct them
     """
-    with _told("batch_type, batch_size, batch_bins, shape files", "correct them"):
+    with _errors_as_sentence("batch_type, batch_size, batch_bins, shape files", "correct them"):
         yield
 
 
 @contextlib.contextmanager
-def _told(where: str, mend: str) -> Iterator[None]:
+def _errors_as_sentence(where: str, mend: str) -> Iterator[None]:
     try:
         yield
     except UserError:

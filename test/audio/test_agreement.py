@@ -20,12 +20,12 @@ from espnet_otreg.data.format import format_data
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.data.validate import AudioChecks, DataErrors, validate_data
 from espnet_otreg.decoding.data import read_data_set
-from espnet_otreg.decoding.joint import JointWeights
-from espnet_otreg.decoding.options import DecodingOptions
+from espnet_otreg.decoding.modes import configure_modes
 from espnet_otreg.decoding.run import decode_sets, load_speech
 from espnet_otreg.errors import UserError
+from espnet_otreg.inference.speech_lm import SpeechLM
+from espnet_otreg.objectives.training import set_objective
 from espnet_otreg.slm.build import load_model
-from espnet_otreg.slm.speech_lm import SpeechLM
 from espnet_otreg.slm.waveform import longest_samples, sound_reader
 
 Outcomes = dict[str, tuple[str, int]]  # key -> decision and samples
@@ -126,7 +126,9 @@ def test_validate_data(paths: dict[str, Path], tmp_path: Path) -> None:
     assert not unseen & {"true.mp3", "true.flac", "wav_16.wav", "true.m4a", "vorbis.ogg"}
 
 
-def test_format_data(paths: dict[str, Path], tmp_path: Path) -> None:
+def test_format_data(
+    paths: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     found: Outcomes = {}
     for attempt in range(3):  # a refusal while reading comes before one while converting
         keys = [key for key in paths if key not in found]
@@ -139,7 +141,7 @@ def test_format_data(paths: dict[str, Path], tmp_path: Path) -> None:
     counts = read_table(tmp_path / "dump/utt2num_samples")
     found |= {key: ("used", int(count)) for key, count in counts.items()}
     assert found == EXPECTED
-    assert "recordings of 8000, 11025, 22050, 44100, 48000 Hz are" in report.conversions[0]
+    assert "recordings of 8000, 11025, 22050, 44100, 48000 Hz are" in capsys.readouterr().err
 
 
 def test_training(
@@ -159,7 +161,7 @@ def test_training(
     dataset = ESPnetDataset(files, SLMPreprocessor(True, config["llm_conf"]["model"]))
     assert outcomes(paths, lambda key: len(dataset[key][1]["speech"])) == EXPECTED
     keys = sorted(used_keys(), key=lambda key: ODD[key].samples)
-    trained = load_model(exp).train()
+    trained = set_objective(load_model(exp)).train()
     trained.encoder.register_forward_pre_hook(
         lambda module, inputs: heard.extend(inputs[1].tolist())
     )
@@ -185,10 +187,8 @@ def test_slm_decode(
     assert outcomes(paths, samples) == EXPECTED
 
     def decode(*directories: Path) -> None:
-        decode_sets(
-            str(exp), list(map(str, directories)), ["ctc"], str(tmp_path / "out"),
-            DecodingOptions(), joint_weights=JointWeights(),
-        )  # fmt: skip
+        sets, modes = list(map(str, directories)), configure_modes(["ctc"])
+        decode_sets(str(exp), sets, modes, str(tmp_path / "out"))
 
     decode(data_dir(tmp_path / "all", paths, used_keys()))
     assert list(read_table(tmp_path / "out/ctc/all/text")) == used_keys()
@@ -198,7 +198,7 @@ def test_slm_decode(
 
 
 def test_speech_lm(model: Any, paths: dict[str, Path], heard: list[int]) -> None:
-    lm = SpeechLM(model, None, JointWeights(), DecodingOptions())
+    lm = SpeechLM(model, None, {})
 
     def samples(key: str) -> int:
         heard.clear()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from bad_input import ForkServer, Outcome, assert_refused, command, nothing_written
+from bad_input import ForkServer, Outcome, assert_refused, nothing_written
 from tiny_training import TinyTraining
 
 from espnet_otreg.files import lock_directory
@@ -58,7 +58,7 @@ def decode(own: TinyTraining, fork_server: ForkServer) -> Decode:
         (("--modes", "sample"), ("mode 'sample'", "--num_samples")),
         (("--num_beams", "0"), ("num_beams: expected a whole number from 1",)),
         (("--device", "cuda:99"), ("cuda:99: this device cannot be used", "--device cpu")),
-        (("--joint_weight_dev", "dev"), ("dev: this set is not decoded",)),
+        (("--modes", "joint", "--joint_weight_dev", "dev"), ("dev: this set is not decoded",)),
     ],
     ids=["model", "batch size", "checkpoint", "data", "mode", "samples", "beams", "device",
          "development set"],
@@ -133,16 +133,19 @@ def test_places_that_cannot_be_written(decode: Decode, tmp_path: Path) -> None:
             assert_refused(decode(), tmp_path / "exp", "another run (process ")
 
 
-def test_recordings_that_cannot_be_transcribed(own: TinyTraining, tmp_path: Path) -> None:
+def test_recordings_that_cannot_be_transcribed(
+    own: TinyTraining, fork_server: ForkServer, tmp_path: Path
+) -> None:
     model = ("--model_dir", own.root / "model", "--language")
     (tmp_path / "notes.wav").write_text("not a recording\n" * 9)
     soundfile.write(tmp_path / "good.wav", noise(0.1), 16000)
     with nothing_written(tmp_path):
-        assert_refused(command("slm_transcribe", *model, "it"), "required: audio")
-        assert_refused(command("slm_transcribe", "no.wav", *model, "it"), "no.wav: no such file")
-        done = command("slm_transcribe", tmp_path / "notes.wav", *model, "it")
+        assert_refused(fork_server("slm_transcribe", *model, "it"), "required: audio")
+        done = fork_server("slm_transcribe", "no.wav", *model, "it")
+        assert_refused(done, "no.wav: no such file")
+        done = fork_server("slm_transcribe", tmp_path / "notes.wav", *model, "it")
         assert_refused(done, tmp_path / "notes.wav", "not an audio file that can be decoded")
-        done = command("slm_transcribe", tmp_path / "good.wav", *model, "itallian")
+        done = fork_server("slm_transcribe", tmp_path / "good.wav", *model, "itallian")
         assert_refused(done, "unknown language 'itallian'", "did you mean Italian (it)?")
 
 

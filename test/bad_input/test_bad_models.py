@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import soundfile
-from bad_input import ROOT, ForkServer, Outcome, assert_refused, nothing_written, run
+from bad_input import ForkServer, Outcome, assert_refused, nothing_written, tool
 from tiny_training import TinyTraining
 
 from espnet_otreg.models_offline.catalogue import CATALOGUE
@@ -23,7 +22,7 @@ MakeDir = Callable[..., Path]
 
 
 def fetch(*arguments: object) -> Outcome:
-    return run(sys.executable, ROOT / "tools/fetch_model.py", *arguments)
+    return tool("fetch_model.py", *arguments)
 
 
 @pytest.fixture

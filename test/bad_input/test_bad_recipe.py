@@ -38,10 +38,10 @@ def slm(recipe: Path, *options: object) -> Outcome:
         (("--force", "maybe"), ("--force maybe: expected true or false",)),
         (("--nj", "many"), ("--nj many: not a whole number",)),
         (("data",), ("data: not an option",)),
-        (("--preset", "giant"), ("--preset giant", "conf/giant/preset.sh", "mini/")),
-        (("--arms", "sft otrge"), ("--arms otrge", "conf/mini/otrge.yaml")),
-        (("--seeds", "1 two"), ("--seeds two: not a whole number",)),
-        (("--decode_modes", "ctc lmm"), ("--decode_modes lmm", "ctc, llm and joint")),
+        (("--preset", "giant"), ("--preset giant", "conf/giant/experiment.yaml", "mini/")),
+        (("--arms", "sft otrge"), ("--arms: there is no run 'otrge'", "otreg")),
+        (("--seeds", "1 two"), ("--seeds: 'two' is no whole number",)),
+        (("--decode_modes", "ctc lmm"), ("--decode_modes", "lmm", "llm")),
         (("--llm", "/no/such/model"), ("--llm /no/such/model: no such directory",)),
         (("--data_root", "/no/such/copies"), ("--data_root /no/such/copies: no such directory",)),
         (("--exp_dir", "/proc/exp"), ("/proc/exp/mini: this directory cannot be written",)),
@@ -77,4 +77,5 @@ def test_a_stage_before_its_turn(recipe: Path) -> None:
     assert done.status == 1
     assert sentence.startswith("error: data/train/wav.scp: ")
     assert next_step.endswith("--stage format") and "mend the above" in next_step
-    assert files_in(recipe) == before
+    planned = ("/exp/mini/experiment.json", "/exp/mini/config/*")
+    assert files_in(recipe, planned) == before

@@ -184,7 +184,7 @@ def test_models_that_cannot_be_built(
         assert_refused(train(config=config), *says)
 
 
-def test_what_only_espnet_and_pytorch_know_is_told_in_a_sentence(
+def test_what_only_espnet_and_pytorch_know_is_one_sentence(
     train: Train, own: TinyTraining, tmp_path: Path
 ) -> None:
     betas = {"optim_conf": {"lr": 0.1, "betas": [0.9, 2.0]}}

@@ -1,38 +1,25 @@
 """The data commands: quick help, one clear sentence and status 1 for a user's mistake."""
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from bad_input import command
 
 from espnet_otreg.data.kaldi_dir import Utterance, read_data_dir, write_data_dir
 from espnet_otreg.files import lock_directory, read_json
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA_SH = ROOT / "egs2/mini_multi/slm1/local/data.sh"
-COMMANDS = ("fetch_archives", "prepare_corpus", "split_data", "validate_data", "format_data")
 MakeDir = Callable[..., Path]
-
-
-def run(command: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", f"espnet_otreg.bin.{command}", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_explains(command: str) -> None:
-    done = run(command, "--help")
-    assert done.returncode == 0 and "usage:" in done.stdout
 
 
 def test_validate_and_format(make_data_dir: MakeDir, tmp_path: Path) -> None:
     directory = make_data_dir()
     resampled = "2 recordings of 8000 Hz are resampled to 16000 Hz, for instance "
-    said = run("validate_data", directory, "--check_audio").stdout.splitlines()
+    said = command("validate_data", directory, "--check_audio").stdout.splitlines()
     assert said[0].startswith(f"notice: {resampled}") and said[1:] == [f"{directory}: valid"]
-    done = run("format_data", "--data_dir", directory, "--output_dir", tmp_path / "dump")
+    done = command("format_data", "--data_dir", directory, "--output_dir", tmp_path / "dump")
     said = done.stdout.splitlines()
     assert said[0].startswith(resampled)
     assert said[1:] == [f"{tmp_path / 'dump'}: 2 utterances, 1.0 s; dropped: none"]
@@ -40,37 +27,36 @@ def test_validate_and_format(make_data_dir: MakeDir, tmp_path: Path) -> None:
 
 def test_faults_are_printed_one_a_line(make_data_dir: MakeDir, tmp_path: Path) -> None:
     directory = make_data_dir(text="a\nb\n")
-    done = run("validate_data", directory)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 3
+    done = command("validate_data", directory)
+    assert done.status == 1 and len(done.stderr.splitlines()) == 3
     assert done.stderr.endswith("error: 2 faults found; see above\n")
-    assert len(run("validate_data", directory, "--show", "1").stderr.splitlines()) == 3
-    done = run("format_data", "--data_dir", directory, "--output_dir", tmp_path / "dump")
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert len(command("validate_data", directory, "--show", "1").stderr.splitlines()) == 3
+    done = command("format_data", "--data_dir", directory, "--output_dir", tmp_path / "dump")
+    assert done.status == 1 and len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "dump").exists()
 
 
 def test_two_runs_in_one_directory(make_data_dir: MakeDir, tmp_path: Path) -> None:
     with lock_directory(tmp_path / "dump"):
-        done = run("format_data", "--data_dir", make_data_dir(), "--output_dir", tmp_path / "dump")
-    assert done.returncode == 1 and "is writing here" in done.stderr
+        done = command(
+            "format_data", "--data_dir", make_data_dir(), "--output_dir", tmp_path / "dump"
+        )
+    assert done.status == 1 and "is writing here" in done.stderr
 
 
 def test_an_output_that_cannot_be_made(make_data_dir: MakeDir, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     output = tmp_path / "file/dump"
-    done = run("format_data", "--data_dir", make_data_dir(), "--output_dir", output)
-    assert done.returncode == 1 and done.stderr.startswith("error: ")
+    done = command("format_data", "--data_dir", make_data_dir(), "--output_dir", output)
+    assert done.status == 1 and done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_full_disk(make_data_dir: MakeDir, tmp_path: Path) -> None:
     """A limit on the size of files ends in the same system call that fails on a full disk."""
-    command = (
-        f"ulimit -f 8; {sys.executable} -m espnet_otreg.bin.format_data --nj 2 "
-        f"--data_dir {make_data_dir()} --output_dir {tmp_path / 'dump'}"
-    )
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    words = ("--nj", 2, "--data_dir", make_data_dir(), "--output_dir", tmp_path / "dump")
+    done = command("format_data", *words, max_file_bytes=8192)
+    assert done.status == 1 and len(done.stderr.splitlines()) == 1, done.stderr
     assert "file too large" in done.stderr
     assert not (tmp_path / "dump/wav.scp").exists()
     assert not list((tmp_path / "dump").rglob("*.tmp"))
@@ -86,15 +72,15 @@ def test_split_data(tmp_path: Path) -> None:
         write_data_dir(tmp_path / domain, utterances)
     arguments = ["--in_domain", tmp_path / "in", "--out_of_domain", tmp_path / "out"]
     arguments += ["--output_dir", tmp_path / "data", "--record", tmp_path / "split.json"]
-    done = run("split_data", *arguments)
-    assert done.returncode == 0, done.stderr
+    done = command("split_data", *arguments)
+    assert done.status == 0, done.stderr
     sizes = {name: len(read_data_dir(tmp_path / "data" / name)) for name in ("train", "ood")}
     assert sizes["train"] + sizes["ood"] == 40  # no text of train is left in ood
     log = read_json(tmp_path / "data/prep_log.json")
     assert len(log["in_training"]) == sizes["train"]
     write_data_dir(tmp_path / "in", utterances[:30])
-    done = run("split_data", *arguments)
-    assert done.returncode == 1 and "is not the recorded one" in done.stderr
+    done = command("split_data", *arguments)
+    assert done.status == 1 and "is not the recorded one" in done.stderr
     assert len(read_data_dir(tmp_path / "data/train")) == sizes["train"]
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -192,11 +193,17 @@ def test_another_voice_than_the_pinned_one_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prepare", "language"),
-    [(prepare_drascula, "fr"), (prepare_festvox_ru, "en"), (prepare_core_sounds, "de"),
-     (partial(prepare_synthetic, PICO), "es")],
-)  # fmt: skip
-def test_a_language_that_the_corpus_lacks(prepare, language: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError):
+    ("prepare", "language", "says"),
+    [
+        (prepare_drascula, "fr", "drascula is English; give --language en"),
+        (prepare_festvox_ru, "en", "festvox_ru is Russian; give --language ru"),
+        (prepare_core_sounds, "de", "no core sounds of this language"),
+        (partial(prepare_synthetic, PICO), "es", "the synthetic set is Italian"),
+    ],
+)
+def test_a_language_that_the_corpus_lacks(
+    prepare: Callable[..., object], language: str, says: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=says):
         prepare(tmp_path, tmp_path / "out", language)
     assert not (tmp_path / "out").exists()

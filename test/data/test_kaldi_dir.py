@@ -11,11 +11,11 @@ from espnet_otreg.data.kaldi_dir import (
     Utterance,
     read_data_dir,
     read_table,
-    replace_directory,
     scan_table,
     write_data_dir,
 )
 from espnet_otreg.errors import UserError
+from espnet_otreg.files import replace_directory
 
 UTTERANCES = [
     Utterance("en_x_B_1", "b.wav", "hello", "Hello!", "en", "en_x_B", "x"),
@@ -48,16 +48,19 @@ def test_no_utterance_is_refused_and_the_old_directory_stays(tmp_path: Path) -> 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     write_data_dir(tmp_path / "d", UTTERANCES)
-    with pytest.raises(RuntimeError), replace_directory(tmp_path / "d") as fresh:
+    with (
+        pytest.raises(RuntimeError, match="half"),
+        replace_directory(tmp_path / "d") as fresh,
+    ):
         (fresh / "text").write_text("half")
-        raise RuntimeError
+        raise RuntimeError((fresh / "text").read_text())
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
     assert len(read_data_dir(tmp_path / "d")) == 3
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     program = (
-        "import os, signal; from espnet_otreg.data.kaldi_dir import replace_directory\n"
+        "import os, signal; from espnet_otreg.files import replace_directory\n"
         f"with replace_directory({str(tmp_path / 'd')!r}): os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == -9

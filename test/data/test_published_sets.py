@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from bad_input import command, run
 from published_corpora import write_fleurs, write_librispeech, write_mls
 from tiny_multi_domain import ROOT, write_corpora
 
@@ -20,14 +19,6 @@ from espnet_otreg.files import read_json
 
 RECIPES = sorted(path.parents[2].name for path in (ROOT / "egs2").glob("*/slm1/local/data.sh"))
 NEW_RECIPES = [name for name in RECIPES if name != "mini_multi"]
-
-
-def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*map(str, words)], capture_output=True, text=True, cwd=cwd)
-
-
-def prepare_sets(*options: object) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, "-m", "espnet_otreg.bin.prepare_sets", *options)
 
 
 def utterance(key: str, text: str, language: str = "de", speaker: str = "a") -> Utterance:
@@ -49,13 +40,14 @@ def test_overlap_is_of_one_language_and_counts_every_utterance() -> None:
 
 def test_sets_of_several_corpora(tmp_path: Path) -> None:
     corpora = write_corpora(tmp_path / "corpora")
-    done = prepare_sets(
+    done = command(
+        "prepare_sets",
         "--train", "mls:train", "--dev", "mls:dev", "--test", "mls:test",
         "--ood", "fleurs:test", "voxpopuli:test", "commonvoice:test", "--languages", "es,fr",
         "--data_root", corpora, "--output_dir", tmp_path / "data", "--train_limit", 3,
         "--download_dir", tmp_path / "downloads",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.stderr
     assert not (tmp_path / "downloads").exists()
     sets = {name: read_data_dir(tmp_path / "data" / name) for name in ("train", "test", "ood")}
     assert {name: len(utterances) for name, utterances in sets.items()} == {
@@ -88,9 +80,11 @@ def test_a_language_without_an_out_of_domain_set_is_named(tmp_path: Path) -> Non
     write_fleurs(tmp_path / "fleurs", "pt_br", "test", [("1", "1.wav", "Boa noite.")])
     options = ["--train", "mls:train", "--dev", "mls:dev", "--test", "mls:test", "--ood"]
     options += ["fleurs:test", "librispeech:test-clean", "--languages", "pt,en"]
-    done = prepare_sets(*options, "--data_root", tmp_path, "--output_dir", tmp_path / "data")
+    done = command(
+        "prepare_sets", *options, "--data_root", tmp_path, "--output_dir", tmp_path / "data"
+    )
     assert "librispeech is not in 'pt': no out-of-domain set of it" in done.stdout
-    assert done.returncode == 1 and "mls_english: no such directory, nor with _opus" in done.stderr
+    assert done.status == 1 and "mls_english: no such directory, nor with _opus" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -119,26 +113,26 @@ def test_every_corpus_has_a_licence_and_takes_one_id_once(tmp_path: Path) -> Non
 
 def test_one_corpus_by_the_command_line(tmp_path: Path) -> None:
     write_librispeech(tmp_path, "test-clean", {"61-70968": ["HE BEGAN", "SO"]})
-    command = [sys.executable, "-m", "espnet_otreg.bin.prepare_corpus", "--language", "en"]
-    command += ["--corpus_dir", str(tmp_path), "--output_dir", str(tmp_path / "out")]
-    done = run(*command, "--corpus", "librispeech", "--subset", "test-clean")
+    words = ("prepare_corpus", "--language", "en", "--corpus_dir", tmp_path)
+    words += ("--output_dir", tmp_path / "out", "--corpus")
+    done = command(*words, "librispeech", "--subset", "test-clean")
     assert done.stdout == f"{tmp_path / 'out'}: 2 utterances, 0.6 s\n", done.stderr
-    done = run(*command, "--corpus", "librispeech")
-    assert done.returncode == 1 and "--corpus librispeech needs a subset; give one" in done.stderr
-    done = run(*command, "--corpus", "drascula", "--subset", "test")
-    assert done.returncode == 1 and "--corpus drascula has no subset; leave it out" in done.stderr
+    done = command(*words, "librispeech")
+    assert done.status == 1 and "--corpus librispeech needs a subset; give one" in done.stderr
+    done = command(*words, "drascula", "--subset", "test")
+    assert done.status == 1 and "--corpus drascula has no subset; leave it out" in done.stderr
 
 
 @pytest.mark.parametrize("name", NEW_RECIPES)
 def test_data_sh(name: str, tmp_path: Path) -> None:
     script = ROOT / "egs2" / name / "slm1/local/data.sh"
     done = run("bash", script, "--help")
-    assert done.returncode == 0 and "--data_root DIR" in done.stdout
+    assert done.status == 0 and "--data_root DIR" in done.stdout
     # Of every corpus an empty directory: the first one is missed, and nothing is fetched.
     for corpus in PUBLISHED:
         (tmp_path / corpus).mkdir()
     done = run("bash", script, "--data_root", tmp_path, cwd=tmp_path)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.status == 1 and len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith(f"error: {tmp_path}/") and "; " in done.stderr
     assert not (tmp_path / "downloads").exists() and not (tmp_path / "data/train").exists()
 
@@ -146,7 +140,7 @@ def test_data_sh(name: str, tmp_path: Path) -> None:
 def test_data_sh_of_multi_domain_refuses_another_corpus(tmp_path: Path) -> None:
     script = ROOT / "egs2/multi_domain/slm1/local/data.sh"
     done = run("bash", script, "--corpus", "fleurs", cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.status == 1
     assert done.stderr == (
         "error: --corpus fleurs: no such corpus to train on; choose mls or commonvoice\n"
     )

@@ -1,5 +1,6 @@
 """Utterances that are parts of recordings: every reader cuts the same, every fault is named."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from espnet_otreg.data.kaldi_dir import read_data_dir, read_table
 from espnet_otreg.data.validate import AudioChecks, validate_data
 from espnet_otreg.decoding.data import read_data_set
 from espnet_otreg.errors import UserError
-from espnet_otreg.slm.feature_dir import FeatureOptions, list_items
+from espnet_otreg.features.feature_dir import FeatureOptions, list_items
 from espnet_otreg.slm.train_data import parse_sources, set_errors
 from espnet_otreg.slm.waveform import SoundTable
 
@@ -67,8 +68,8 @@ def test_every_reader_of_a_data_directory_takes_the_same_part(make_call: MakeDir
     assert [item.bytes for item in items] == [32000, 24000]
     sources = [f"{directory}/wav.scp,speech,sound", f"{directory}/text,text,text"]
     parsed = parse_sources("--train", sources, [])
-    assert set_errors("train", parsed, [f"{directory}/segments"]) == []
-    errors = set_errors("train", parsed, [f"{directory}/wav.scp"])
+    assert set_errors("train", parsed, [f"{directory}/segments"], ("speech",)) == []
+    errors = set_errors("train", parsed, [f"{directory}/wav.scp"], ("speech",))
     assert "own/wav.scp lists recordings; give" in errors[-1]
     assert f"{directory}/segments as --train_shape_file" in errors[-1]
 
@@ -180,3 +181,14 @@ def test_a_directory_of_ours_has_no_segments(make_call: MakeDir, tmp_path: Path)
 
 def test_a_whole_file_is_described_by_its_path() -> None:
     assert str(Recording("a.wav")) == "a.wav"
+
+
+def test_a_part_of_a_file_that_was_replaced_in_place_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    part = Recording(str(path), 0.0, 0.5)
+    soundfile.write(path, tone(1.0, 16000, 400), 16000)
+    before, status = part.read(16000), path.stat()
+    soundfile.write(path, tone(1.0, 16000, 700), 16000)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size
+    assert not np.array_equal(part.read(16000), before)

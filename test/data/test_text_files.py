@@ -41,10 +41,10 @@ def test_espnet_would_take_the_mark_for_a_part_of_the_id(make_data_dir: MakeDir)
     directory = make_data_dir()
     (directory / "text").write_text(BOM + "a Good.\nb ok\n", encoding="utf-8")
     options = [f"{directory}/wav.scp,speech,sound", f"{directory}/text,text,text"]
-    (error,) = set_errors("train", parse_sources("--train", options, []), [])
+    (error,) = set_errors("train", parse_sources("--train", options, []), [], ())
     assert "own/text: begins with a byte order mark" in error
     subprocess.run(error.split("remove it: ")[1], shell=True, check=True)
-    assert set_errors("train", parse_sources("--train", options, []), []) == []
+    assert set_errors("train", parse_sources("--train", options, []), [], ()) == []
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
@@ -66,9 +66,9 @@ def test_another_encoding_is_named_once(tmp_path: Path, encoding: str) -> None:
         ("a\u00a0b word\n", "text:1: expected a key, one space and a value, found 'a<U+00A0>b'"),
         ("a\u3000word\n", "text:1: expected a key, one space and a value, found 'a<U+3000>word'"),
         ("a\tword\n", "text:1: expected a key, one space and a value, found 'a<U+0009>word'"),
-        ("a x\na\u200bb word\n", "text:2: the id 'a<U+200B>b' holds a character that nobody sees"),
-        ("a\u2060 word\n", "text:1: the id 'a<U+2060>' holds a character that nobody sees"),
-        ("a x\n\ufeffb y\n", "text:2: the id '<U+FEFF>b' holds a character that nobody sees"),
+        ("a x\na\u200bb word\n", "text:2: the id 'a<U+200B>b' holds an invisible character"),
+        ("a\u2060 word\n", "text:1: the id 'a<U+2060>' holds an invisible character"),
+        ("a x\n\ufeffb y\n", "text:2: the id '<U+FEFF>b' holds an invisible character"),
         ("b x\ncafe\u0301 x\nbe\u0301 y\n", "not sorted ('be<U+0301>' after 'cafe<U+0301>')"),
         ("a one\rb two\r", "text:1: a carriage return or a zero byte inside the line"),
         ("a caf\u00e9 \0\n", "text:1: a carriage return or a zero byte inside the line"),

@@ -19,7 +19,7 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {
         path.relative_to(directory).as_posix(): path.read_bytes()
         for path in directory.rglob("*")
-        if path.is_file() and not path.name.startswith(".unpacked")
+        if path.is_file() and not path.parent.name.startswith(".unpacked")
     }
 
 
@@ -30,6 +30,21 @@ def test_an_archive_is_unpacked_once(tmp_path: Path) -> None:
     assert contents(directory) == MEMBERS
     archive.unlink()  # it is not needed any more
     assert is_unpacked("test.tar.gz", directory) and unpack(archive, directory) == 4
+
+
+def test_an_archive_of_the_same_name_that_holds_something_else_is_unpacked_again(
+    tmp_path: Path,
+) -> None:
+    archive, directory = tmp_path / "test.tar.gz", tmp_path / "audio"
+    write_tar(archive, MEMBERS)
+    unpack(archive, directory)
+    before = {name: (directory / name).stat().st_mtime_ns for name in MEMBERS}
+    changed = {**MEMBERS, "test/2.wav": b"x" * 70_000}  # of the same size
+    write_tar(archive, changed)
+    assert unpack(archive, directory) == 4
+    assert contents(directory) == changed
+    made = [name for name in MEMBERS if (directory / name).stat().st_mtime_ns != before[name]]
+    assert made == ["test/2.wav"]
 
 
 def test_an_interrupted_unpacking_goes_on(tmp_path: Path) -> None:

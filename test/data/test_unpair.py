@@ -1,10 +1,9 @@
 """Transcripts dealt to other utterances: who gets what, and what is the same before and after."""
 
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
+from bad_input import command
 
 from espnet_otreg.data.kaldi_dir import read_table, write_table
 from espnet_otreg.data.unpair import unpair
@@ -31,12 +30,6 @@ def test_one_sentence_cannot_be_dealt():
 def test_command_line(tmp_path):
     write_table(tmp_path / "text", TEXTS)
     write_table(tmp_path / "utt2lang", LANGUAGES)
-    command = [sys.executable, "-m", "espnet_otreg.bin.unpair_text", "--data_dir", str(tmp_path)]
-    done = subprocess.run(
-        [*command, "--output", str(tmp_path / "new/text")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = command("unpair_text", "--data_dir", tmp_path, "--output", tmp_path / "new/text")
     assert done.stdout == "80 utterances have the transcript of another one\n"
     assert read_table(tmp_path / "new/text") == unpair(TEXTS, LANGUAGES)

@@ -13,11 +13,13 @@ from tiny_llm import build_tiny_llm
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from espnet_otreg.decoding.beam import beam_search
+from espnet_otreg.decoding.encoded import SpeechBatch
 from espnet_otreg.decoding.greedy import greedy
-from espnet_otreg.decoding.options import DecodingOptions
-from espnet_otreg.decoding.prefix import read_prefix
-from espnet_otreg.decoding.recognizer import Recognizer, SpeechBatch
+from espnet_otreg.decoding.limits import token_limits
+from espnet_otreg.decoding.modes import configure_modes
+from espnet_otreg.decoding.recognizer import Recognizer
 from espnet_otreg.decoding.rescoring import transcript_log_probs
+from espnet_otreg.decoding.state import read_prefix
 from espnet_otreg.slm.assembly import LLMInput
 from espnet_otreg.slm.config import LLMConfig
 from espnet_otreg.slm.llm import LLM
@@ -161,33 +163,35 @@ def test_one_beam_is_greedy(reader: tuple[LLM, Prompt], inputs: Inputs) -> None:
 
 
 def test_modes_list_the_whole_beam_with_scores(tiny_model: Any) -> None:
-    recognize = Recognizer(tiny_model, DecodingOptions(num_beams=4))
+    recognize = Recognizer(tiny_model)
     torch.manual_seed(0)
     size = tiny_model.encoder.output_size()
     speech, lengths = torch.randn(2, 30, size), torch.tensor([30, 21])
     batch = SpeechBatch(speech, lengths, ["it", "ru"], [0.6, 0.4])
-    found = recognize([batch], ["llm", "joint"])
-    prefix = read_prefix(
-        tiny_model.llm,
-        recognize.llm_input(tiny_model.compress(tiny_model.encode(speech, lengths)), ["it", "ru"]),
-    )
-    for n, several in enumerate(found.hypotheses["llm"]):
+    found = recognize([batch], configure_modes(["llm", "joint"], {"num_beams": 4}))
+    heard = tiny_model.compress(tiny_model.encode(speech, lengths))
+    inputs = tiny_model.assemble(heard, ["it", "ru"], padding_side="left")
+    prefix = read_prefix(tiny_model.llm, inputs)
+    for n, several in enumerate(found["llm"]):
         assert len(several) == 4
         scores = [hypothesis.score for hypothesis in several]
         assert scores == sorted(scores, reverse=True)
-        candidates = {candidate.text for candidate in found.candidates[n]}
+        candidates = {candidate.text for candidate in found["joint"][n]}
         assert {hypothesis.text for hypothesis in several} <= candidates
-        limit = recognize.options.limits([0.6, 0.4])
-        beams = beam_search(prefix, tiny_model.prompt.stop_ids, limit, 4)[n]
+        limits = token_limits([0.6, 0.4], 12, 10)  # as they are if nobody says otherwise
+        beams = beam_search(prefix, tiny_model.prompt.stop_ids, limits, 4)[n]
         texts = [recognize.maps.text_of(generated.token_ids) for generated in beams]
         assert [hypothesis.text for hypothesis in several] == texts
 
 
 def test_what_is_said_to_silence_depends_on_language_and_limit(tiny_model: Any) -> None:
-    recognize = Recognizer(tiny_model, DecodingOptions())
+    recognize = Recognizer(tiny_model)
     prompt = tiny_model.prompt
     languages, limits = ["it", "ru", "it", "it", "ru", "it"], [3, 9, 40, 3, 1, 20]
-    found = recognize.without_speech(languages, limits)
+    nothing, ones = torch.zeros(6, 4, tiny_model.encoder.output_size()), torch.full((6,), 4)
+    batch = SpeechBatch(nothing, ones, languages, [limit - 1 for limit in limits])
+    options = {"tokens_per_second": 1, "extra_tokens": 1}
+    found = recognize([batch], configure_modes(["llm_no_speech"], options))["llm_no_speech"]
     for language, limit, [hypothesis] in zip(languages, limits, found, strict=True):
         silence = recognize.silence([language])
         [alone] = greedy([silence], prompt.stop_ids, prompt.eos_id, [limit], 1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from espnet_otreg.report.utterances import embed_speech, read_utterances
+from espnet_otreg.report.utterances import read_utterances, stream_speech
 from espnet_otreg.slm.compression import compress
 from espnet_otreg.slm.config import CompressionConfig
 from espnet_otreg.slm.embeddings import SpeechEmbeddings
@@ -45,9 +45,8 @@ def test_one_line_for_each_way_with_the_share_it_keeps(
     assert list(rows) == list(tool.WAYS) and float(rows["none"][0]) == 100
 
     utterances = read_utterances(tiny_slm.parent / "features", tiny_model)
-    frames = embed_speech(tiny_model, utterances).values()
     kept = total = 0
-    for values in frames:  # one at a time: no padding
+    for _, values in stream_speech(tiny_model, utterances):  # one at a time: no padding
         mask = torch.ones(1, len(values), dtype=torch.bool)
         speech = SpeechEmbeddings(values[None], mask, 0.0)
         way = CompressionConfig("ctc")

@@ -9,8 +9,7 @@ import pytest
 
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.decoding.data import read_data_set
-from espnet_otreg.decoding.joint import JointWeights
-from espnet_otreg.decoding.options import DecodingOptions
+from espnet_otreg.decoding.modes import configure_modes
 from espnet_otreg.decoding.run import decode_sets
 from espnet_otreg.errors import UserError
 from espnet_otreg.slm.trained_languages import TrainedLanguages, read_trained_languages
@@ -37,11 +36,9 @@ def test_a_data_directory_without_languages_is_refused_before_the_model_is_loade
         match=r"no utt2lang, .* make it \('<utterance id> <language>' a line\); the model knows "
         r"English \(en\), Spanish \(es\), French \(fr\), Italian \(it\), Russian \(ru\)",
     ):
-        decode_sets(str(tiny_slm), [str(features)], ["llm"], str(tmp_path / "out"),
-                    DecodingOptions(), joint_weights=JointWeights())  # fmt: skip
+        decode_sets(str(tiny_slm), [str(features)], configure_modes(["llm"]), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
-    decode_sets(str(tiny_slm), [str(features)], ["ctc"], str(tmp_path / "out"),
-                DecodingOptions(), joint_weights=JointWeights())  # fmt: skip
+    decode_sets(str(tiny_slm), [str(features)], configure_modes(["ctc"]), str(tmp_path / "out"))
     texts = read_table(tmp_path / "out/ctc/features/text")  # CTC reads no prompt
     assert texts.keys() == read_table(features / "text").keys()
 

@@ -10,13 +10,12 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
-from espnet_otreg.decoding import prefix as prefix_module
 from espnet_otreg.decoding import rescoring
 from espnet_otreg.decoding.greedy import greedy
 from espnet_otreg.decoding.hypothesis import Generated
-from espnet_otreg.decoding.prefix import read_prefix
 from espnet_otreg.decoding.rescoring import transcript_log_probs
 from espnet_otreg.decoding.sampling import sample
+from espnet_otreg.decoding.state import LLMState, read_prefix
 from espnet_otreg.slm.assembly import LLMInput
 from espnet_otreg.slm.llm import LLM
 from espnet_otreg.slm.prompt import Prompt
@@ -85,8 +84,7 @@ def test_beginnings_are_read_once_where_the_llm_can_read_trees(
     together = transcript_log_probs(prefix, several, prompt.eos_id)
     assert [tuple(size[:2]) for size in sizes] == [(1, 9 + 1 + 1)]
     sizes.clear()
-    for module in (rescoring, prefix_module):
-        monkeypatch.setattr(module, "can_branch", lambda model, cache: False)
+    monkeypatch.setattr(LLMState, "can_branch", False)
     apart = transcript_log_probs(prefix, several, prompt.eos_id)
     hook.remove()
     assert [tuple(size[:2]) for size in sizes] == [(5, 9)]
@@ -121,8 +119,7 @@ def _margin(llm: LLM, one: LLMInput, tokens: Sequence[int]) -> float:
     """How far the two likeliest next tokens are apart behind ``tokens``."""
     reader = read_prefix(llm, one)
     if tokens:
-        read = torch.tensor([list(tokens)])
-        reader.read(read, torch.ones_like(read))
+        reader.read(torch.tensor([list(tokens)]))
     with torch.inference_mode():
         best = llm.logits(reader.hidden)[0].log_softmax(-1).topk(2).values
     return float(best[0] - best[1])
@@ -212,7 +209,7 @@ def test_greedy_agrees_with_generate(
 def test_every_utterance_has_its_own_limit(reader: tuple[LLM, Prompt], inputs: Inputs) -> None:
     for generated, limit in zip(_greedy(reader, inputs, range(4)), LIMITS, strict=True):
         assert len(generated.token_ids) <= limit
-        assert generated.hit_limit == (len(generated.token_ids) == limit) or not generated.hit_limit
+        assert not generated.hit_limit or len(generated.token_ids) == limit
     llm, prompt = reader
     never = [10**6]  # no such token: nothing ends a hypothesis
     prefix = read_prefix(llm, inputs(range(4)))
@@ -224,11 +221,10 @@ def test_every_utterance_has_its_own_limit(reader: tuple[LLM, Prompt], inputs: I
 
 def test_samples_depend_on_the_seed_alone(reader: tuple[LLM, Prompt], inputs: Inputs) -> None:
     llm, prompt = reader
+    prefix = read_prefix(llm, inputs(range(4)))
 
     def draw(seed: int, temperature: float = 1.0) -> Any:
-        return sample(
-            llm, inputs(range(4)), prompt.stop_ids, LIMITS, 3, seed=seed, temperature=temperature
-        )
+        return sample(prefix, prompt.stop_ids, LIMITS, 3, seed=seed, temperature=temperature)
 
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
@@ -241,3 +237,18 @@ def test_samples_depend_on_the_seed_alone(reader: tuple[LLM, Prompt], inputs: In
     cold = draw(1, temperature=1e-4)
     expected = _greedy(reader, inputs, range(4))
     assert _differences(llm, inputs, expected, [several[0] for several in cold])[1] == 0
+
+
+def test_samples_come_from_the_whole_vocabulary(reader: tuple[LLM, Prompt], inputs: Inputs) -> None:
+    llm, _ = reader
+    prefix = read_prefix(llm, inputs([2]))
+    # So hot that all tokens are nearly equally likely: none may be left out.
+    [drawn] = sample(prefix, [], [0], 1000, temperature=100.0)
+    assert {generated.token_ids for generated in drawn} == {()}
+    [drawn] = sample(prefix, [], [1], 1000, temperature=100.0)
+    counts = torch.bincount(torch.tensor([g.token_ids[0] for g in drawn]))
+    with torch.inference_mode():
+        expected = 1000 * (prefix.logits()[0] / 100).softmax(dim=-1)
+    assert len(counts.nonzero()) > 0.9 * llm.vocabulary_size
+    difference = (counts - expected[: len(counts)]).abs() / expected[: len(counts)].sqrt()
+    assert float(difference.max()) < 5  # standard deviations

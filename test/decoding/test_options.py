@@ -10,17 +10,18 @@ import pytest
 
 from espnet_otreg.bin import slm_decode
 from espnet_otreg.decoding.hypothesis import Candidate
-from espnet_otreg.decoding.joint import JointWeights, tune
-from espnet_otreg.decoding.options import (
-    MODES,
-    RANGES,
-    WEIGHT_RANGES,
-    DecodingOptions,
-    check_modes,
+from espnet_otreg.decoding.joint import WEIGHT_RANGES, JointWeights, tune
+from espnet_otreg.decoding.limits import token_limits
+from espnet_otreg.decoding.modes import (
+    configure_modes,
+    known_modes,
+    mode_options,
     without_effect,
 )
 from espnet_otreg.errors import ConfigErrors, UserError
+from espnet_otreg.ranges import WORK_RANGES
 
+RANGES = {name: o.allowed for name, o in mode_options().items() if o.allowed is not None}
 NO_NUMBERS: tuple[Any, ...] = (
     None,
     "",
@@ -37,13 +38,28 @@ NO_NUMBERS: tuple[Any, ...] = (
 
 
 @pytest.mark.parametrize("name", RANGES)
-def test_settings_of_decoding(name: str) -> None:
-    outside = (-1, 0.5) if RANGES[name].whole else (-0.1,)
+def test_options_of_modes(name: str) -> None:
+    allowed = RANGES[name]
+    reader = next(mode for mode, cls in known_modes().items() if name in cls.options())
+    needed = {} if name == "num_samples" else {"num_samples": 1}
+    outside = [allowed.low - 1, *([0.5] if allowed.whole else [])]
     for value in (*NO_NUMBERS, *outside):
         with pytest.raises(ConfigErrors, match=rf"\(1\) {name}: expected a .*number from .* to "):
-            DecodingOptions(**{name: value})
-    for value in (RANGES[name].low, RANGES[name].high):
-        assert getattr(DecodingOptions(**{name: value}), name) == value
+            configure_modes(["llm"], {name: value})  # whether the mode reads it or not
+    for value in (allowed.low, allowed.high):
+        if (reader, value) != ("sample", 0):
+            mode = configure_modes([reader], {**needed, name: value})[reader]
+            assert getattr(mode, name) == value
+    wrong = dataclasses.replace(mode, **{name: math.nan})  # made by hand
+    assert [message.split(":")[0] for message in wrong.validate()] == [name]
+
+
+def test_modes_that_share_an_option_mean_the_same_and_give_one_default() -> None:
+    parser = slm_decode.get_parser()
+    for cls in known_modes().values():
+        for name, about in cls.options().items():
+            assert about == mode_options()[name]
+            assert parser.get_default(name) == about.default == getattr(cls, name)
 
 
 @pytest.mark.parametrize("name", WEIGHT_RANGES)
@@ -66,11 +82,11 @@ def end(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *wo
     return str(ended.value) if isinstance(ended.value, UserError) else said[-1]
 
 
-@pytest.mark.parametrize("name", sorted(slm_decode.RANGES.keys() - {"weight"}))
+@pytest.mark.parametrize("name", sorted(RANGES.keys() | WORK_RANGES.keys()))
 def test_the_command_line_names_option_and_range(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = f"expected {slm_decode.RANGES[name]}, found"
+    expected = f"expected {(RANGES | WORK_RANGES)[name]}, found"
     for value in ("nan", "inf", "-1e9", "five", "", "1" + "0" * 30):
         said = end(capsys, monkeypatch, f"--{name}={value}")
         assert name in said and expected in said
@@ -80,29 +96,30 @@ def test_the_command_line_names_all_of_them_together(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("--tokens_per_second", "nan", "--joint_weight", "7", "--batch_size", "0")
-    said = end(capsys, monkeypatch, *words)
-    assert said.startswith("3 configuration errors: ") and "joint_weight: expected a number" in said
+    said = end(capsys, monkeypatch, *words, "--modes", "llm", "lmm", "sample")
+    assert said.startswith("5 configuration errors: ") and "joint_weight: expected a number" in said
+    assert "did you mean 'llm'" in said and "needs --num_samples" in said
 
 
 def test_modes() -> None:
-    options = DecodingOptions()
     for modes in ([], (), "llm", ""):
-        with pytest.raises(ConfigErrors, match="modes: expected a list of ctc, llm"):
-            check_modes(modes, options)
+        with pytest.raises(ConfigErrors, match="modes: expected a list of ctc, joint, llm"):
+            configure_modes(modes)
     with pytest.raises(ConfigErrors, match="mode 'LLM': there is no such mode; did you mean 'llm'"):
-        check_modes(["LLM"], options)
+        configure_modes(["LLM"])
     with pytest.raises(ConfigErrors, match="2 configuration errors"):
-        check_modes([None, ""], options)  # type: ignore[list-item]
-    check_modes(["llm", "llm"], options)
+        configure_modes([None, ""])  # type: ignore[list-item]
+    assert list(configure_modes(["llm", "llm"])) == ["llm"]
+    both = configure_modes(["llm_shuffled"], {"num_beams": 4})  # whose speech is shuffled
+    assert list(both) == ["llm", "llm_shuffled"] and {m.num_beams for m in both.values()} == {4}  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    "name", sorted(RANGES.keys() | {"joint_weight", "length_bonus", "prior_weight"})
-)
+@pytest.mark.parametrize("name", sorted(mode_options()))
 def test_an_option_that_no_mode_reads_is_named(name: str) -> None:
-    assert without_effect({name: 1}, ["ctc"])[0].startswith(f"--{name} has no effect ")
-    given = {name: 1, "num_samples": 2}
-    assert without_effect(given, list(MODES)) == []
+    [said] = without_effect({name: 1}, configure_modes(["ctc"]))
+    assert said.startswith(f"--{name} has no effect ")
+    everything = configure_modes(list(known_modes()), {"num_samples": 2})
+    assert without_effect({name: 1}, everything) == []
 
 
 def test_notes_are_printed_and_do_not_stop(
@@ -118,7 +135,7 @@ def test_notes_are_printed_and_do_not_stop(
 def test_a_duration_that_is_none() -> None:
     for seconds in (math.nan, math.inf, -1.0):
         with pytest.raises(UserError, match="a duration of"):
-            DecodingOptions().limits([1.0, seconds])
+            token_limits([1.0, seconds], 12, 10)
 
 
 def test_a_development_set_without_a_word_chooses_no_weight() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +20,7 @@ from tiny_slm import tiny_config
 
 from espnet_otreg.data.kaldi_dir import read_table, write_table
 from espnet_otreg.decoding.data import mismatched, read_data_set
-from espnet_otreg.decoding.joint import JointWeights
-from espnet_otreg.decoding.options import DecodingOptions
+from espnet_otreg.decoding.modes import configure_modes
 from espnet_otreg.decoding.run import decode_sets
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
@@ -29,10 +30,12 @@ from espnet_otreg.slm.config import parse_slm_config
 MODES = ["ctc", "llm", "sample", "joint", "llm_shuffled", "llm_no_speech"]
 
 
-def decode(model: Path, data: Path, output: Path, *modes: str, **changes: object) -> None:
-    settings = {"joint_weights": JointWeights(), "batch_size": 3, **changes}
-    options = settings.pop("options", DecodingOptions())
-    decode_sets(str(model), [str(data)], modes or ["llm"], str(output), options, **settings)
+def decode(
+    model: Path, data: Path, output: Path, *modes: str, options: Any = None, **changes: Any
+) -> None:
+    settings = {"batch_size": 3, **changes}
+    ways = configure_modes(modes or ["llm"], options)
+    decode_sets(str(model), [str(data)], ways, str(output), **settings)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def decoded(tiny_slm: Path, features: Path, tmp_path_factory: pytest.TempPathFac
     output = tmp_path_factory.mktemp("decode")
     decode(
         tiny_slm, features, output, *MODES,
-        options=DecodingOptions(num_samples=2), joint_weight_dev=str(features),
+        options={"num_samples": 2, "joint_weight_dev": str(features)},
     )  # fmt: skip
     return output
 
@@ -110,8 +113,7 @@ def test_beams_are_listed_best_first_whatever_the_batch(
     nbest = []
     for size in (1, 4):
         output = tmp_path / str(size)
-        beams = DecodingOptions(num_beams=3)
-        decode(tiny_slm, features, output, batch_size=size, options=beams)
+        decode(tiny_slm, features, output, batch_size=size, options={"num_beams": 3})
         text, score = (read_table(output / "llm/features" / name) for name in ("text", "score"))
         nbest.append(read_json(output / "llm/features/nbest.json"))
         for key, several in nbest[-1].items():
@@ -129,7 +131,7 @@ def test_batches_of_one_give_the_same_hypotheses(
     tiny_slm: Path, features: Path, decoded: Path, tmp_path: Path
 ) -> None:
     decode(tiny_slm, features, tmp_path, "ctc", "llm", "joint", batch_size=1,
-           joint_weight_dev=str(features))  # fmt: skip
+           options={"joint_weight_dev": str(features)})  # fmt: skip
     for mode in ("ctc", "llm"):
         alone, batch = (root / mode / "features" for root in (tmp_path, decoded))
         assert (alone / "text").read_text() == (batch / "text").read_text()
@@ -175,16 +177,60 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(
         assert again == (decoded / mode / "features/text").read_text()
 
 
-def test_another_checkpoint_or_option_makes_the_parts_again(
+def test_another_option_that_the_mode_reads_makes_its_parts_again(
+    tiny_slm: Path, features: Path, decoded: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(decoded, tmp_path, dirs_exist_ok=True)
+
+    def parts() -> dict[str, set[str]]:
+        return {
+            mode: {path.read_text() for path in (tmp_path / mode).rglob("part.json")}
+            for mode in ("ctc", "llm", "joint")
+        }
+
+    before = parts()
+    options = {"num_samples": 2, "extra_tokens": 1, "tokens_per_second": 1}
+    decode(tiny_slm, features, tmp_path, "ctc", "llm", options=options)
+    after = parts()
+    assert after["ctc"] == before["ctc"]  # it has no length limit
+    assert after["joint"] == before["joint"] and not after["llm"] & before["llm"]
+    text = read_table(tmp_path / "llm/features/text")
+    assert text != read_table(decoded / "llm/features/text")
+    reached = read_json(tmp_path / "llm/features/status.json")["limit_reached"]
+    assert len(text) // 2 < reached <= len(text)  # one or two tokens say hardly anything
+
+
+def test_another_checkpoint_makes_the_parts_again(
     tiny_slm: Path, features: Path, tmp_path: Path
 ) -> None:
-    decode(tiny_slm, features, tmp_path, "llm")
-    part = tmp_path / "llm/features/logdir/output.1/part.json"
-    first = read_json(part)["fingerprint"]
-    decode(tiny_slm, features, tmp_path, "llm", options=DecodingOptions(extra_tokens=1))
-    assert read_json(part)["fingerprint"] != first
-    limits = read_json(tmp_path / "llm/features/status.json")["limit_reached"]
-    assert limits == len(read_table(features / "text")) or limits >= 0
+    model = shutil.copytree(tiny_slm, tmp_path / "exp")
+    state = torch.load(model / "valid.loss.best.pth", weights_only=True)
+    torch.manual_seed(0)
+    state["projector.gain"] = state["projector.gain"] * 0.2
+    torch.save(state, model / "other.pth")
+    texts = []
+    for name in ("valid.loss.best.pth", "other.pth", "valid.loss.best.pth"):
+        decode(model, features, tmp_path / "out", "llm", checkpoint=name)
+        status = read_json(tmp_path / "out/llm/features/status.json")
+        assert status["checkpoint"] == name
+        texts.append(read_table(tmp_path / "out/llm/features/text"))
+    assert texts[0] == texts[2] != texts[1]
+
+
+def test_weights_of_joint_decoding_decode_nothing_again(
+    tiny_slm: Path, features: Path, decoded: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(decoded, tmp_path, dirs_exist_ok=True)
+    parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("part.json")}
+    scores = []
+    for weight in (0.0, 1.0):
+        options = {"num_samples": 2, "joint_weight": weight}
+        decode(tiny_slm, features, tmp_path, "joint", options=options)
+        status = read_json(tmp_path / "joint/features/status.json")
+        assert status["joint_weights"]["weight"] == weight
+        scores.append(read_table(tmp_path / "joint/features/score"))
+    assert scores[0] != scores[1]
+    assert {path: path.stat().st_mtime_ns for path in parts} == parts
 
 
 def test_a_model_that_reads_waveforms(tiny_slm: Path, tiny_whisper: Path, tmp_path: Path) -> None:
@@ -224,7 +270,7 @@ def test_mistakes_are_named(tiny_slm: Path, features: Path, tmp_path: Path) -> N
     with pytest.raises(UserError, match="there is no feats.scp, and this model reads features"):
         decode(tiny_slm, tmp_path, tmp_path / "out")
     with pytest.raises(UserError, match="this set is not decoded; name it in --data_dir too"):
-        decode(tiny_slm, features, tmp_path, "joint", joint_weight_dev=str(tmp_path))
+        decode(tiny_slm, features, tmp_path, "joint", options={"joint_weight_dev": str(tmp_path)})
     with pytest.raises(UserError, match="no such checkpoint"):
         decode(tiny_slm, features, tmp_path, checkpoint="nothing.pth")
     with pytest.raises(UserError, match="no config.yaml here"):

@@ -10,15 +10,18 @@ import yaml
 from bad_input import ForkServer
 from tiny_training import TinyTraining
 
+from espnet_otreg.recipe.preset import Preset
+
 EGS2 = Path(__file__).resolve().parents[2] / "egs2"
 # Recipes of published corpora link to one preset; test_tuning.py takes the steps of conf/tuning.
-CONFIGS = sorted(
+PRESETS = sorted(
     {
-        path.resolve()
-        for path in EGS2.glob("*/slm1/conf/*/*.yaml")
-        if path.stem != "llm" and path.parent.name != "tuning"
+        path.parent.resolve()
+        for path in EGS2.glob("*/slm1/conf/*/experiment.yaml")
+        if path.parent.name != "tuning"
     }
 )
+RUNS = [(conf, name) for conf in PRESETS for name in Preset(conf).runs]
 # What the recipe's steps would be too many of here, and batches as small as the data.
 SHORT = (
     "--max_epoch",
@@ -32,20 +35,22 @@ SHORT = (
 )
 
 
-def _name(path: Path) -> str:
-    return f"{path.parents[3].name}-{path.parent.name}-{path.stem}"
+def _name(value: object) -> str:
+    return f"{value.parents[2].name}-{value.name}" if isinstance(value, Path) else str(value)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=_name)
+@pytest.mark.parametrize(("conf", "name"), RUNS, ids=_name)
 def test_takes_steps(
-    path: Path, tiny_training: TinyTraining, fork_server: ForkServer, tmp_path: Path
+    conf: Path, name: str, tiny_training: TinyTraining, fork_server: ForkServer, tmp_path: Path
 ) -> None:
-    _, _, name, _, _, *options = tiny_training.command(tmp_path / "exp", *SHORT)
-    done = fork_server(name.rpartition(".")[2], "--config", path, *options)
+    values = Preset(conf).config(name)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
+    _, _, module, _, _, *options = tiny_training.command(tmp_path / "exp", *SHORT)
+    done = fork_server(module.rpartition(".")[2], "--config", tmp_path / "config.yaml", *options)
     assert done.status == 0, done.stderr[-3000:]
     content = torch.load(tmp_path / "exp/checkpoint.pth", weights_only=False)
     seen = content["reporter"]["stats"][1]["train"]
     assert torch.isfinite(torch.tensor(float(seen["loss"])))
-    for entry in yaml.safe_load(path.read_text()).get("regularizers", []):
+    for entry in values.get("regularizers", []):
         (regularizer,) = entry
         assert float(seen[f"{regularizer}_weighted"]) != 0

@@ -44,7 +44,7 @@ def test_dry_run(name: str, tmp_path: Path) -> None:
     domains = "librispeech_clean librispeech_other" if name == "librispeech" else name
     domains = domains.replace("multi_domain", "mls")
     assert f"--in_domain {domains}\n" in done.stdout
-    assert "conf/pretrained/otreg.yaml" in done.stdout
+    assert "exp/pretrained/config/otreg.yaml" in done.stdout
 
 
 def test_other_options_of_the_data_make_them_anew(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_other_options_of_the_data_make_them_anew(tmp_path: Path) -> None:
     text = recipe.directory / "dump/raw/ood/text"
     domains = [line.split()[1] for line in text.with_name("utt2domain").open()]
     assert sorted(domains) == sorted(["commonvoice", "fleurs", "voxpopuli"] * 4)
-    assert recipe.run("--stop_stage", "data").stdout.count("data: up to date") == 1
+    assert recipe.run("--stop_stage", "data").stdout.count("stage 1 data: up to date") == 1
     again = recipe.run("--stop_stage", "data", "--data_args", "--languages fr --train_subset train")
     assert again.returncode == 0
     assert "data: data_args was --languages es,fr --train_subset train, is --la" in again.stderr

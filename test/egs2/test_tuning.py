@@ -1,4 +1,5 @@
-"""Every configuration of conf/tuning, its twin and its estimate, with tiny random models."""
+"""Every configuration of conf/tuning, alone and with OTReg, and its estimate, with tiny random
+models."""
 
 from __future__ import annotations
 
@@ -9,19 +10,20 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from tiny_llm import SENTENCES
 from tiny_zoo import build_tiny
 
 from espnet_otreg.models_offline.architectures import ARCHITECTURES
-from espnet_otreg.slm.build import build_model
+from espnet_otreg.objectives.training import build_training_model
+from espnet_otreg.recipe.preset import Preset
 from espnet_otreg.slm.config import parse_slm_config
 from espnet_otreg.slm.prompt import encode_transcript
-from espnet_otreg.slm.train_config import check_train_arguments
+from espnet_otreg.tasks.train_config import value_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 TUNING = ROOT / "egs2/TEMPLATE/slm1/conf/tuning"
-CONFIGS = sorted(path for path in TUNING.glob("*.yaml") if not path.stem.endswith("_otreg"))
+ZOO = Preset(TUNING)
+CONFIGS = sorted(set(ZOO.runs) - {"otreg"})
 # What may differ from base.yaml, by the first part of the name.
 AXES = {
     "base": set(),
@@ -39,41 +41,31 @@ SMALL = {
 CONFORMER = {"output_size": 32, "attention_heads": 4, "linear_units": 64, "num_blocks": 1}
 
 
-def read(path: Path) -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return values
-
-
-def twin(path: Path) -> Path:
-    return path.with_name(f"{path.stem}_otreg.yaml")
-
-
 def flat(values: dict[str, Any]) -> dict[str, Any]:
     """With the keys of ``llm_conf`` as keys of their own."""
     llm = {f"llm_conf.{key}": value for key, value in values["llm_conf"].items()}
     return {key: value for key, value in values.items() if key != "llm_conf"} | llm
 
 
-def test_each_is_one_axis_away_from_the_base_and_has_its_twin() -> None:
-    base = flat(read(TUNING / "base.yaml"))
+def test_each_is_one_axis_away_from_the_base() -> None:
+    assert ZOO.errors == []
+    base = flat(ZOO.config("base"))
     models = set()
-    for path in CONFIGS:
-        values = flat(read(path))
+    for name in CONFIGS:
+        values = flat(ZOO.config(name))
         models |= {values["llm_conf.model"], values.get("encoder_conf", {}).get("model")}
         keys = {k for k in base.keys() | values.keys() if base.get(k) != values.get(k)}
-        axis = AXES[path.stem.split("_")[0]]
-        assert keys <= axis and bool(keys) == bool(axis), path.name
-        regularized = read(twin(path))
+        axis = AXES[name.split("_")[0]]
+        assert keys <= axis and bool(keys) == bool(axis), name
+        regularized = ZOO.config(name, "otreg")
         [regularizer] = regularized.pop("regularizers")
         assert list(regularizer) == ["otreg"] and flat(regularized) == values
     assert models - {None} == set(ARCHITECTURES)
-    assert len(list(TUNING.iterdir())) == 2 * len(CONFIGS)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_all_options_exist(path: Path) -> None:
-    for one in (path, twin(path)):
-        check_train_arguments(["--config", str(one)], data=False)
+def test_all_options_exist() -> None:
+    for name in CONFIGS:
+        assert value_errors(ZOO.config(name)) == value_errors(ZOO.config(name, "otreg")) == []
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +80,12 @@ def tool() -> ModuleType:
 def test_the_comments_are_what_the_tool_prints(
     tool: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["estimate_training.py", *map(str, CONFIGS)])
+    monkeypatch.setattr("sys.argv", ["estimate_training.py", str(TUNING), "--runs", *CONFIGS])
     tool.main()
     printed = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
-    for path in CONFIGS:
-        for one in (path, twin(path)):
-            assert one.read_text().splitlines()[1] == f"# {printed[path.stem]}"
+    lines = ZOO.path.read_text().splitlines()
+    comments = {name: lines[lines.index(f"  {name}:") + 1].strip(" #") for name in CONFIGS}
+    assert comments == printed
 
 
 # Counts that others have published: the first two by Keras' presets, of the text model.
@@ -105,8 +97,8 @@ def test_the_comments_are_what_the_tool_prints(
 def test_the_architectures_have_as_many_parameters_as_published(
     tool: ModuleType, name: str, parameters: int
 ) -> None:
-    path = TUNING / ("base.yaml" if name == "qwen3-0.6b" else f"llm_{name}.yaml")
-    config = parse_slm_config(read(path)).llm_conf
+    values = ZOO.config("base" if name == "qwen3-0.6b" else f"llm_{name}")
+    config = parse_slm_config(values).llm_conf
     with torch.device("meta"):
         decoder = tool._llm(config).get_decoder()
     lora = sum(p.numel() for n, p in decoder.named_parameters() if "lora_" in n)
@@ -144,18 +136,18 @@ def a_batch(model: Any) -> dict[str, torch.Tensor]:
     }
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_takes_two_steps_with_and_without_otreg(path: Path, zoo: Path) -> None:
+@pytest.mark.parametrize("name", CONFIGS)
+def test_takes_two_steps_with_and_without_otreg(name: str, zoo: Path) -> None:
     losses = []
-    for one in (path, twin(path)):
-        values = in_small(read(one), zoo)
+    for names in ((name,), (name, "otreg")):
+        values = in_small(ZOO.config(*names), zoo)
         torch.manual_seed(1)
-        model = build_model(parse_slm_config(values)).train()
+        model = build_training_model(values).train()
         trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
         kinds = {n.split(".")[0] for n in trained}
-        assert kinds == {"projector", "llm"} | ({"encoder"} if "conformer" in path.stem else set())
-        assert all("lora_" in name for name in trained if name.startswith("llm."))
-        before = {name: parameter.detach().clone() for name, parameter in trained.items()}
+        assert kinds == {"projector", "llm"} | ({"encoder"} if "conformer" in name else set())
+        assert all("lora_" in n for n in trained if n.startswith("llm."))
+        before = {n: parameter.detach().clone() for n, parameter in trained.items()}
         optimizer = torch.optim.AdamW(trained.values(), **values["optim_conf"])
         for _ in range(2):
             torch.manual_seed(2)
@@ -168,8 +160,8 @@ def test_takes_two_steps_with_and_without_otreg(path: Path, zoo: Path) -> None:
             assert silent == []
             optimizer.step()
             losses.append(float(loss.detach()))
-        assert ("otreg_weighted" in statistics) == (one != path)
+        assert ("otreg_weighted" in statistics) == ("otreg" in names)
         # LoRA's first matrices learn from the second step on.
-        assert all(not torch.equal(trained[name], value) for name, value in before.items())
+        assert all(not torch.equal(trained[n], value) for n, value in before.items())
     assert torch.isfinite(torch.tensor(losses)).all()
     assert losses[0] != losses[2]  # OTReg's term is in the sum

@@ -7,7 +7,7 @@ import sys
 
 STAND_INS = """
 import sys
-from espnet_otreg.slm.startup import POSTPONED, _StandIn, without_compiler
+from espnet_otreg.inference.startup import POSTPONED, _StandIn, without_compiler
 import torch
 with without_compiler():
     assert not torch.distributed.is_available()

@@ -184,7 +184,9 @@ def test_what_a_warm_start_holds_without_mass_is_ignored(iterate_fused, random_c
 
 def test_costs_and_starts_of_any_layout(iterate_fused, random_cost):
     low, high = both_precisions(random_cost(2, 5, 9))
-    compare(iterate_fused, low.turned(), high.turned())  # and `compare` gives an expanded start
+    compare(
+        iterate_fused, low.transposed(), high.transposed()
+    )  # and `compare` gives an expanded start
 
 
 @pytest.mark.parametrize("damping", [EXACT, (0.75, 0.8)], ids=str)

@@ -1,5 +1,7 @@
 """Sinkhorn: precision, determinism, broken numbers and refused arguments."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -59,7 +61,7 @@ def test_is_deterministic_and_draws_no_random_number(random_cost):
 
 def test_solution_is_frozen(random_cost):
     solution = sinkhorn(random_cost(1, 2, 2))
-    with pytest.raises(AttributeError):
+    with pytest.raises(dataclasses.FrozenInstanceError):
         solution.coupling = None  # type: ignore[misc]
 
 
@@ -179,11 +181,10 @@ def test_converged_is_true_of_the_plan_itself(random_cost, dtype, scale):
 
 def test_converged_is_false_where_rounding_has_moved_the_marginals():
     cost = 1e8 + 1e3 * torch.rand(2, 6, 4, generator=torch.Generator().manual_seed(0))
-    lying = []
     for epsilon in (0.1, 1.0, 30.0):
         solution = sinkhorn(cost, epsilon=epsilon, max_iterations=50)
-        lying.append((solution.converged & (plan_error(solution) > 1e-3)).any())
-    assert not any(lying)
+        assert plan_error(solution) > 0.01  # float32 has steps of 8 at such costs
+        assert not solution.converged.any()
 
 
 def test_unequal_totals_are_fine_if_a_marginal_is_relaxed(random_cost):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.recipe.ledger import Step, begin, finish
+from espnet_otreg.recipe.formats import HISTORY
+from espnet_otreg.recipe.ledger import Decision, Step, examine, finish, prepare
 
 
 @pytest.fixture
@@ -22,14 +25,21 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
         stage="pretrain",
         directory="exp/a",
         settings={"llm": "qwen"},
-        command="run.pl a.log python -m slm_train --config conf.yaml --nj 2 --seed 1".split(),
+        commands=["run.pl a.log python -m slm_train --config conf.yaml --nj 2 --seed 1".split()],
         inputs=("input",),
         outputs=("exp/a/model",),
     )
 
 
+def begin(step: Step, force: bool = False) -> Decision:
+    decision = examine(step, force)
+    if decision.record is not None:
+        prepare(step, decision)
+    return decision
+
+
 def perform(step: Step, force: bool = False, content: str = "made") -> str:
-    """Run a step as slm.sh does; the reason why it ran or not."""
+    """Run a step as the driver does; the reason why it ran or not."""
     decision = begin(step, force)
     if decision.record is not None:
         Path(step.outputs[0]).write_text(content)
@@ -38,7 +48,7 @@ def perform(step: Step, force: bool = False, content: str = "made") -> str:
 
 
 def with_command(step: Step, *words: str) -> Step:
-    return dataclasses.replace(step, command=[*step.command, *words])
+    return dataclasses.replace(step, commands=[[*step.commands[0], *words]])
 
 
 def test_a_finished_step_is_up_to_date(step: Step) -> None:
@@ -64,9 +74,9 @@ def test_done_holds_settings_inputs_and_outputs(step: Step) -> None:
 
 def test_processes_and_wrappers_do_not_count(step: Step) -> None:
     perform(step)
-    words = [word if word != "2" else "8" for word in step.command]
+    words = [word if word != "2" else "8" for word in step.commands[0]]
     words[0] = "slurm.pl"
-    assert perform(dataclasses.replace(step, command=words)) == "up to date"
+    assert perform(dataclasses.replace(step, commands=[words])) == "up to date"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +91,7 @@ def test_processes_and_wrappers_do_not_count(step: Step) -> None:
         (lambda s: Path("conf.yaml").write_text("x: 1") and s, "max_epoch was 4, is not set"),
         (lambda s: Path("exp/a/model").unlink() or s, "exp/a/model is missing"),
         (lambda s: Path("exp/a/model").write_text("x") and s, "exp/a/model had 4 bytes, has 1"),
+        (lambda s: Path("exp/a/model").write_text("MADE") and s, "exp/a/model was changed"),
         (lambda s: Path("exp/a/.done").unlink() or s, "not done yet"),
     ],
 )
@@ -227,3 +238,120 @@ def test_more_epochs_resume_and_fewer_are_refused(step: Step) -> None:
         begin(step)
     with pytest.raises(UserError, match="full was not set, is true; max_epoch was 8, is 9"):
         begin(with_command(step, "--max_epoch", "9", "--full"))
+
+
+@pytest.fixture
+def packing(step: Step) -> Step:
+    words = "python -m espnet_otreg.bin.slm_pack --output exp/a".split()
+    return dataclasses.replace(step, commands=[words])
+
+
+def test_the_format_of_what_a_command_makes_is_a_fact(
+    packing: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perform(packing)
+    record = json.loads(Path("exp/a/.done").read_text())
+    assert record["settings"]["format"] == "1"
+    monkeypatch.setitem(HISTORY, "slm_pack", ("the first one", "another prompt"))
+    assert perform(packing) == "format was 1, is 2"
+    assert perform(packing) == "up to date"
+    for stated_only in (True, False):  # also where the rest of the command does not count
+        again = dataclasses.replace(packing, stated_only=stated_only)
+        perform(again)
+        monkeypatch.setitem(HISTORY, "slm_pack", (*HISTORY["slm_pack"], "and another"))
+        assert perform(again).startswith("format was ")
+
+
+@pytest.mark.parametrize(
+    ("words", "script"),
+    [
+        (["local/data.sh", "--output", "data"], "local/data.sh"),
+        (["local/text.sh", "--data_root", ""], "local/text.sh"),
+        (["python", "../../../tools/fetch_model.py", "whisper-base"], "tools/fetch_model.py"),
+    ],
+)
+def test_the_format_of_what_a_script_gets_is_a_fact(
+    step: Step, words: list[str], script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = dataclasses.replace(step, commands=[words])
+    perform(step)
+    monkeypatch.setitem(HISTORY, script, ("the first one", "another split"))
+    assert perform(step) == "format was 1, is 2"
+
+
+def test_a_training_by_an_earlier_format_is_not_mixed(
+    packing: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = dataclasses.replace(packing, training=True)
+    perform(training)
+    monkeypatch.setitem(HISTORY, "slm_pack", ("the first one", "another loss"))
+    with pytest.raises(UserError, match="other settings: format was 1, is 2; use --force"):
+        begin(training)
+
+
+def test_records_without_a_format_are_of_the_first_one(packing: Step) -> None:
+    perform(packing)
+    path = Path("exp/a/.done")
+    record = json.loads(path.read_text())
+    del record["settings"]["format"]
+    path.write_text(json.dumps(record))
+    assert perform(packing) == "up to date"
+
+
+def test_every_command_of_the_driver_has_a_format() -> None:
+    template = Path(__file__).parents[2] / "egs2/TEMPLATE/slm1"
+    shell = "".join(path.read_text() for path in template.glob("slm_stages_*.sh"))
+    # What slm_table prints at the end of a run belongs to no step.
+    commands = set(re.findall(r"-m espnet_otreg\.bin\.(\w+)", shell)) - {"slm_table"}
+    scripts = set(re.findall(r"(?:local|tools)/\w+\.(?:sh|py)", shell))
+    assert commands | scripts == set(HISTORY)
+
+
+def test_shards_are_outputs_that_only_force_removes(step: Step) -> None:
+    step = dataclasses.replace(step, shards=("exp/a/jobs",))
+    Path("exp/a/jobs/1").mkdir(parents=True)
+    shard = Path("exp/a/jobs/1/feats.ark")
+    shard.write_text("encoded")
+    perform(step)
+    shard.write_text("ENCODED")
+    assert perform(step) == f"{shard} was changed"
+    begin(with_command(step, "--full"))
+    assert shard.exists() and not Path("exp/a/model").exists()
+    perform(step)
+    begin(step, force=True)
+    assert not shard.exists()
+
+
+def test_optional_inputs_count_once_they_are_there(step: Step) -> None:
+    step = dataclasses.replace(step, optional_inputs=("segments",))
+    perform(step)
+    Path("segments").write_text("a b 0 1")
+    assert perform(step) == "input segments changed"
+
+
+def replace_in_place(path: Path, content: bytes) -> None:
+    """Write as many other bytes and put the time of modification back."""
+    status = path.stat()
+    assert len(content) == status.st_size
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_an_input_of_the_same_size_and_time_is_not_the_same(step: Step) -> None:
+    perform(step)
+    replace_in_place(Path("input"), b"on")
+    assert perform(step) == "input input changed"
+
+
+def test_a_replaced_recording_calls_the_command_again(step: Step) -> None:
+    Path("data").mkdir()
+    Path("a.wav").write_bytes(b"RIFF0000")
+    Path("data/wav.scp").write_text("x a.wav\n")
+    reading = dataclasses.replace(step, recordings=("data",))
+    perform(reading)
+    assert perform(reading) == "up to date"
+    replace_in_place(Path("a.wav"), b"RIFF1111")
+    assert perform(reading) == "input recordings of data changed"
+    assert perform(reading) == "up to date"
+    Path("a.wav").unlink()
+    assert perform(reading) == "input recordings of data changed"

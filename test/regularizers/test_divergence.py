@@ -7,13 +7,12 @@ import torch
 from geomloss import SamplesLoss
 
 from espnet_otreg.regularizers import DivergenceConfig
-from espnet_otreg.regularizers.divergence_loss import DivergenceRegularizer
 
 CONVERGED = {"max_iterations": 2000, "tolerance": 1e-6}
 
 
 def value_and_gradient(batch, **settings):
-    output = DivergenceRegularizer(DivergenceConfig(**settings))(batch)
+    output = DivergenceConfig(**settings).build()(batch)
     (gradient,) = torch.autograd.grad(output.value, batch.speech)
     return output.value.detach(), gradient
 

@@ -9,7 +9,7 @@ import torch
 from geomloss import SamplesLoss
 
 from espnet_otreg.regularizers import MongeGapConfig
-from espnet_otreg.regularizers.monge_loss import MongeGapRegularizer, evenly
+from espnet_otreg.regularizers.monge_loss import evenly_spaced
 
 TRANSCRIPTS, FRAMES = [[3, 5, 3, 7], [4, 9]], [9, 6]
 CONVERGED = {"max_iterations": 1000, "tolerance": 1e-5}
@@ -23,7 +23,7 @@ def batch(make_batch):
 
 
 def output_and_gradient(batch, **settings):
-    output = MongeGapRegularizer(MongeGapConfig(**settings))(batch)
+    output = MongeGapConfig(**settings).build()(batch)
     (gradient,) = torch.autograd.grad(output.value, batch.speech)
     return output, gradient
 
@@ -104,9 +104,7 @@ def test_gradient_lets_the_speech_come_to_the_text(make_batch, table):
     optimizer = torch.optim.Adam([speech], lr=0.2)
     values = []
     for _ in range(40):
-        output = MongeGapRegularizer(MongeGapConfig())(
-            replace(batch, speech=speech, speech_at_start=start)
-        )
+        output = MongeGapConfig().build()(replace(batch, speech=speech, speech_at_start=start))
         optimizer.zero_grad()
         output.value.backward()
         optimizer.step()
@@ -131,12 +129,12 @@ def test_edges_are_finite(make_batch, transcripts, frames):
 def test_a_batch_without_speech_counts_with_zero(make_batch):
     batch = make_batch([[3]], [1])
     none = replace(batch, speech_mask=~batch.speech_mask, speech_at_start=batch.speech.detach())
-    assert MongeGapRegularizer(MongeGapConfig())(none).value == 0
+    assert MongeGapConfig().build()(none).value == 0
 
 
 def test_evenly_spaced_points_are_taken_of_many():
-    assert evenly(1000, 4, torch.device("cpu")).tolist() == [0, 250, 500, 750]
-    assert evenly(0, 4, torch.device("cpu")).tolist() == []
+    assert evenly_spaced(1000, 4, torch.device("cpu")).tolist() == [0, 250, 500, 750]
+    assert evenly_spaced(0, 4, torch.device("cpu")).tolist() == []
 
 
 def test_float32_whatever_autocast_says(batch):
@@ -148,7 +146,7 @@ def test_float32_whatever_autocast_says(batch):
 
 def test_where_it_started_must_be_known(make_batch):
     with pytest.raises(ValueError, match="speech_at_start: expected"):
-        MongeGapRegularizer(MongeGapConfig())(make_batch([[3]], [2]))
+        MongeGapConfig().build()(make_batch([[3]], [2]))
 
 
 def test_mistakes_in_the_configuration():

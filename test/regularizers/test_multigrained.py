@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 
 from espnet_otreg.regularizers import MultigrainedConfig
-from espnet_otreg.regularizers.multigrained_loss import MultigrainedRegularizer
 
 # The third says what the first does.
 TRANSCRIPTS, FRAMES = [[3, 5, 3, 7, 9], [4, 5], [3, 5, 3, 7, 9], [2, 6, 8]], [20, 7, 15, 1]
@@ -22,7 +21,7 @@ def only(level):
 
 
 def value_and_gradient(batch, **settings):
-    output = MultigrainedRegularizer(MultigrainedConfig(**settings))(batch)
+    output = MultigrainedConfig(**settings).build()(batch)
     (gradient,) = torch.autograd.grad(output.value, batch.speech)
     return output.value.detach(), gradient
 
@@ -90,7 +89,7 @@ def test_gradient_equals_finite_differences(make_batch, level):
     batch = replace(batch.without_padding(), text=batch.text.double(), anchor=batch.anchor.double())
     # Without an anchor the weights, which are constants, are those of the frames.
     settings = {"anchor": False, "segment_seconds": 0.08, "temperature": 0.5, **only(level)}
-    loss = MultigrainedRegularizer(MultigrainedConfig(**settings, **CONVERGED))
+    loss = MultigrainedConfig(**settings, **CONVERGED).build()
     speech = batch.speech.detach().double().requires_grad_()
 
     def value(speech):
@@ -134,7 +133,7 @@ def test_scaling_and_the_order_of_utterances_change_nothing(make_batch):
     batch = make_batch(TRANSCRIPTS, FRAMES)
     value, gradient = value_and_gradient(batch)
     scaled = replace(batch, speech=batch.speech * 30, text=batch.text * 0.1)
-    torch.testing.assert_close(MultigrainedRegularizer(MultigrainedConfig())(scaled).value, value)
+    torch.testing.assert_close(MultigrainedConfig().build()(scaled).value, value)
     order = [2, 0, 3, 1]
     fields = ("speech", "speech_mask", "text", "text_ids", "text_mask")
     turned = replace(batch, **{name: getattr(batch, name)[order].detach() for name in fields})
@@ -149,7 +148,7 @@ def test_optimising_the_speech_makes_every_pair_find_its_partner(make_batch, lev
     batch = make_batch([[3, 5, 7], [4, 6], [8, 9, 3]], [12, 8, 10])
     speech = batch.speech.detach().nan_to_num().requires_grad_()
     optimizer = torch.optim.Adam([speech], lr=0.1)
-    loss = MultigrainedRegularizer(MultigrainedConfig(segment_seconds=0.08, **only(level)))
+    loss = MultigrainedConfig(segment_seconds=0.08, **only(level)).build()
     for _ in range(60):
         optimizer.zero_grad()
         output = loss(replace(batch, speech=speech))
@@ -174,7 +173,7 @@ def test_optimising_the_speech_makes_every_pair_find_its_partner(make_batch, lev
 )
 def test_edges_are_finite(make_batch, transcripts, frames, settings):
     batch = make_batch(transcripts, frames)
-    output = MultigrainedRegularizer(MultigrainedConfig(**settings))(batch)
+    output = MultigrainedConfig(**settings).build()(batch)
     (gradient,) = torch.autograd.grad(output.value, batch.speech)
     assert output.value.isfinite() and gradient.isfinite().all()
     for name, statistic in output.statistics.items():
@@ -194,7 +193,7 @@ def test_float32_whatever_autocast_says(make_batch):
     batch = make_batch(TRANSCRIPTS, FRAMES)
     value, gradient = value_and_gradient(batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = MultigrainedRegularizer(MultigrainedConfig())(batch).value
+        mixed = MultigrainedConfig().build()(batch).value
         low = value_and_gradient(replace(batch, text=batch.text.bfloat16()))[0]
     assert mixed.dtype == low.dtype == torch.float32
     assert torch.equal(mixed, value)
@@ -205,7 +204,7 @@ def test_statistics(make_batch, table):
     transcripts = [[3, 5], [4, 6], [7]]
     batch = make_batch(transcripts, [4, 4, 4])
     said = torch.stack([table[[3, 3, 5, 5]], table[[4, 4, 6, 6]], table[[7] * 4]])
-    loss = MultigrainedRegularizer(MultigrainedConfig(anchor=False, segment_seconds=0.08))
+    loss = MultigrainedConfig(anchor=False, segment_seconds=0.08).build()
     right = loss(replace(batch, speech=said)).statistics
     assert set(right) == {
         "multigrained_unconverged",
@@ -216,12 +215,12 @@ def test_statistics(make_batch, table):
         assert right[f"multigrained_{level}_accuracy"] == pytest.approx(1)
         assert wrong[f"multigrained_{level}_accuracy"] < 0.5
         assert right[f"multigrained_{level}"] < 0.2 < wrong[f"multigrained_{level}"]
-    alone = MultigrainedRegularizer(MultigrainedConfig(**only("token")))(batch).statistics
+    alone = MultigrainedConfig(**only("token")).build()(batch).statistics
     assert "multigrained_token" in alone and "multigrained_segment" not in alone
 
 
 def test_has_neither_parameters_nor_state():
-    assert not hasattr(MultigrainedRegularizer(MultigrainedConfig()), "state_dict")
+    assert not hasattr(MultigrainedConfig().build(), "state_dict")
 
 
 def test_mistakes_in_the_configuration():

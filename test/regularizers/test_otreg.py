@@ -8,13 +8,12 @@ import pytest
 import torch
 
 from espnet_otreg.regularizers import OTRegConfig
-from espnet_otreg.regularizers.otreg_loss import OTRegularizer
 
 TRANSCRIPTS, FRAMES = [[3, 5, 3, 7, 9], [4], [2, 6]], [12, 7, 1]
 
 
 def value_and_gradient(batch, **settings):
-    output = OTRegularizer(OTRegConfig(**settings))(batch)
+    output = OTRegConfig(**settings).build()(batch)
     (gradient,) = torch.autograd.grad(output.value, batch.speech)
     return output.value.detach(), gradient
 
@@ -53,7 +52,7 @@ def test_optimising_the_speech_brings_every_frame_to_a_target(make_batch):
     batch = make_batch([[3, 5, 7]], [12])
     speech = batch.speech.detach().clone().requires_grad_()
     optimizer = torch.optim.Adam([speech], lr=0.1)
-    loss = OTRegularizer(OTRegConfig())
+    loss = OTRegConfig().build()
     for _ in range(200):
         optimizer.zero_grad()
         output = loss(replace(batch, speech=speech))
@@ -86,11 +85,11 @@ def test_batch_equals_the_mean_of_its_utterances(make_batch, one_of, settings, a
 def test_a_sparse_plan_gives_a_frame_at_most_k_targets(make_batch, one_of):
     batch = make_batch(TRANSCRIPTS, FRAMES)
     config = OTRegConfig(plan="sparse", max_nonzeros=2, max_iterations=500)
-    solution = OTRegularizer(config).align(batch).solution
+    solution = config.build().align(batch).solution
     assert ((solution.coupling > 0).sum(2) <= 2).all()
-    entropic = OTRegularizer(OTRegConfig()).align(batch).solution
+    entropic = OTRegConfig().build().align(batch).solution
     assert ((entropic.coupling[0, 0] > 0).sum() > 2).all()
-    alone = OTRegularizer(config).align(one_of(batch, 0)).solution
+    alone = config.build().align(one_of(batch, 0)).solution
     torch.testing.assert_close(solution.coupling[0], alone.coupling[0], rtol=0, atol=1e-5)
     rows = batch.speech_mask / batch.speech_mask.sum(1, keepdim=True)
     torch.testing.assert_close(solution.coupling.sum(2), rows)
@@ -109,8 +108,8 @@ def test_repeating_or_reordering_words_changes_nothing(make_batch):
 def test_scaling_embeddings_changes_nothing(make_batch):
     batch = make_batch(TRANSCRIPTS, FRAMES)
     scaled = replace(batch, speech=batch.speech * 30, text=batch.text * 0.1)
-    value = OTRegularizer(OTRegConfig())(batch).value
-    torch.testing.assert_close(OTRegularizer(OTRegConfig())(scaled).value, value)
+    value = OTRegConfig().build()(batch).value
+    torch.testing.assert_close(OTRegConfig().build()(scaled).value, value)
 
 
 def test_permuting_the_frames_permutes_the_gradient(make_batch):
@@ -151,7 +150,7 @@ def test_permuting_the_frames_permutes_the_gradient(make_batch):
 )
 def test_edges_are_finite(make_batch, transcripts, frames, settings):
     batch = make_batch(transcripts, frames)
-    output = OTRegularizer(OTRegConfig(**settings))(batch)
+    output = OTRegConfig(**settings).build()(batch)
     (gradient,) = torch.autograd.grad(output.value, batch.speech)
     assert output.value.isfinite() and gradient.isfinite().all()
     for name, statistic in output.statistics.items():
@@ -160,7 +159,7 @@ def test_edges_are_finite(make_batch, transcripts, frames, settings):
 
 def test_an_empty_transcript_is_all_anchor(make_batch):
     batch = make_batch([[]], [6])
-    statistics = OTRegularizer(OTRegConfig())(batch).statistics
+    statistics = OTRegConfig().build()(batch).statistics
     assert statistics["otreg_anchor_mass"] == statistics["otreg_anchor_frames"] == 1
     assert value_and_gradient(batch, anchor=False)[0] == 0
 
@@ -177,8 +176,8 @@ def test_float32_whatever_autocast_says(make_batch):
     batch = make_batch(TRANSCRIPTS, FRAMES)
     value, gradient = value_and_gradient(batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = OTRegularizer(OTRegConfig())(batch).value
-        low = OTRegularizer(OTRegConfig())(replace(batch, text=batch.text.bfloat16())).value
+        mixed = OTRegConfig().build()(batch).value
+        low = OTRegConfig().build()(replace(batch, text=batch.text.bfloat16())).value
     assert mixed.dtype == low.dtype == torch.float32
     assert torch.equal(mixed, value)
     assert torch.equal(torch.autograd.grad(mixed, batch.speech)[0], gradient)
@@ -187,7 +186,7 @@ def test_float32_whatever_autocast_says(make_batch):
 def test_statistics(make_batch, table):
     batch = make_batch([[3, 5]], [4])
     speech = table[[3, 5, 3, 0]][None] * 2
-    output = OTRegularizer(OTRegConfig(anchor_mass=0.25))(replace(batch, speech=speech))
+    output = OTRegConfig(anchor_mass=0.25).build()(replace(batch, speech=speech))
     statistics = output.statistics
     assert set(statistics) == {
         "otreg_cost",
@@ -210,9 +209,9 @@ def test_statistics(make_batch, table):
 def test_unconverged_problems_are_reported(make_batch):
     batch = make_batch(TRANSCRIPTS, FRAMES)
     config = OTRegConfig(max_iterations=1, tolerance=1e-9, epsilon=0.02)
-    statistics = OTRegularizer(config)(batch).statistics
+    statistics = config.build()(batch).statistics
     assert statistics["otreg_unconverged"] > 0.3 and statistics["otreg_marginal_error"] > 0.01
 
 
 def test_has_neither_parameters_nor_state():
-    assert not hasattr(OTRegularizer(OTRegConfig()), "state_dict")
+    assert not hasattr(OTRegConfig().build(), "state_dict")

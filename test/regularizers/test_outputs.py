@@ -15,9 +15,9 @@ from espnet_otreg.regularizers import (
     RegularizerOutput,
     parse_regularizers,
     register_regularizer,
-    registry,
 )
 from espnet_otreg.regularizers.combine import apply_regularizers
+from espnet_otreg.regularizers.registry import REGULARIZERS, NamedRegularizer
 
 # What the plugin named "probe" is at the moment.
 PROBE: list[Any] = [None]
@@ -49,7 +49,7 @@ def returning(value: Callable[[torch.Tensor], Any]):
 @pytest.fixture(autouse=True)
 def names_stay_here(monkeypatch):
     """What a test registers is gone after it."""
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setattr(REGULARIZERS, "_registered", dict(REGULARIZERS._registered))
 
 
 @pytest.fixture
@@ -262,6 +262,6 @@ def test_a_weight_of_its_own_making(batch, weight):
         def weight_at(self, step):
             return weight
 
-    item = registry.NamedRegularizer("odd", Odd())
+    item = NamedRegularizer("odd", Odd())
     with pytest.raises(UserError, match="regularizers.odd: the regularizer has a weight of"):
         apply_regularizers([item], batch, step=0)

@@ -5,19 +5,16 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from espnet_otreg import registry
 from espnet_otreg.errors import ConfigErrors
-from espnet_otreg.regularizers import (
-    RegularizerConfig,
-    parse_regularizers,
-    register_regularizer,
-    registry,
-)
+from espnet_otreg.regularizers import RegularizerConfig, parse_regularizers, register_regularizer
+from espnet_otreg.regularizers.registry import REGULARIZERS
 
 
 @pytest.fixture(autouse=True)
 def names_stay_here(monkeypatch):
     """What a test registers is gone after it."""
-    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+    monkeypatch.setattr(REGULARIZERS, "_registered", dict(REGULARIZERS._registered))
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,9 @@ def test_entry_points_that_lead_nowhere(monkeypatch, tmp_path):
         "exits": "exits_at_import:Config", "absent": "no_such_module_here:Config",
         "function": "math:sqrt", "ce": "brings_ce:Config", "otreg": "brings_ce:Config",
     }  # fmt: skip
-    points = [EntryPoint(name, value, registry.ENTRY_POINT_GROUP) for name, value in values.items()]
+    points = [
+        EntryPoint(name, value, REGULARIZERS.entry_point_group) for name, value in values.items()
+    ]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     with pytest.raises(ConfigErrors) as caught:
         parse_regularizers(["exits", "absent", "function", "ce"])

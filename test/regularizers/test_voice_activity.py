@@ -8,7 +8,6 @@ import torch
 
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.regularizers import OTRegConfig
-from espnet_otreg.regularizers.otreg_loss import OTRegularizer
 from espnet_otreg.regularizers.voice_activity import silent_frames, silent_share
 from espnet_otreg.slm.config import parse_slm_config
 
@@ -68,11 +67,11 @@ def test_the_plan_gives_the_anchor_that_mass_and_no_other_utterance_matters(
 ):
     paths = [(0, 0, 0, 3, 0, 5, 0, 0), (3, 3, 5, 5), (0, 0, 5, 0, 0, 0)]
     batch = spelling(make_batch, table, paths)
-    coupling = OTRegularizer(CONFIG).align(batch).solution.coupling
+    coupling = CONFIG.build().align(batch).solution.coupling
     torch.testing.assert_close(coupling[:, :, 0].sum(1), silent_share(batch))
     torch.testing.assert_close(coupling.sum((1, 2)), torch.ones(3))
     for b in range(3):
-        alone = OTRegularizer(CONFIG).align(one_of(batch, b)).solution.coupling
+        alone = CONFIG.build().align(one_of(batch, b)).solution.coupling
         torch.testing.assert_close(coupling[b, : len(paths[b])], alone[0], rtol=1e-4, atol=1e-6)
 
 
@@ -84,7 +83,7 @@ def test_the_share_is_a_constant_to_the_gradient(make_batch, table):
     share = silent_share(batch)
     assert not share.requires_grad
     fixed = replace(CONFIG, anchor_mass=share.item())
-    values = [OTRegularizer(config)(batch).value for config in (CONFIG, fixed)]
+    values = [config.build()(batch).value for config in (CONFIG, fixed)]
     gradients = [torch.autograd.grad(value, batch.speech)[0] for value in values]
     torch.testing.assert_close(*values)
     torch.testing.assert_close(*gradients)
@@ -94,7 +93,7 @@ def test_the_share_is_a_constant_to_the_gradient(make_batch, table):
 def test_a_model_without_token_classes_is_refused(make_batch):
     batch = replace(make_batch([[3]], [6]), readout=None)
     with pytest.raises(UserError, match="voice_activity needs the token read-out"):
-        OTRegularizer(CONFIG)(batch)
+        CONFIG.build()(batch)
     values = {"llm_conf": {"model": "exp/llm"}}
     otreg = {"regularizers": [{"otreg": {"anchor_mass": "voice_activity"}}]}
     with pytest.raises(ConfigErrors, match="readout_conf.classes: missing"):

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from espnet_otreg.regularizers.base import AlignmentBatch
-from espnet_otreg.regularizers.otreg_loss import OTRegularizer
-from espnet_otreg.report.alignment import SETTINGS, anisotropy, compare, make_transcripts
+from espnet_otreg.report.alignment import SETTINGS, Anisotropy, compare, make_transcripts
 
 TABLE = torch.randn(30, 8, generator=torch.Generator().manual_seed(0))
 
@@ -33,7 +32,7 @@ def test_transport_is_that_of_the_loss() -> None:
         frame_seconds=0.06,
         readout=None,
     )
-    expected = OTRegularizer(SETTINGS).align(batch).solution
+    expected = SETTINGS.build().align(batch).solution
     measured = compare(speech, transcripts)
     assert measured.transport[1].item() == pytest.approx(expected.linear_cost.item(), abs=1e-5)
     plan = expected.coupling[0][:, expected.coupling[0].sum(0) > 0]
@@ -69,5 +68,11 @@ def test_anisotropy_is_the_mean_cosine_of_all_pairs() -> None:
         for i in range(6)
         for j in range(i)
     ]
-    assert anisotropy(vectors) == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
-    assert anisotropy(vectors[:1]) == 0.0
+    seen = Anisotropy()
+    for part in vectors.split(4):
+        seen.add(part)
+    assert seen.value() == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
+    alone = Anisotropy()
+    assert alone.value() == 0.0
+    alone.add(vectors[:1])
+    assert alone.value() == 0.0

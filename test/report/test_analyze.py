@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 from tiny_corpus import DIM, write_features
+from tiny_experiment import plan_mini
 from tiny_llm import SENTENCES, build_tiny_llm
 
 from espnet_otreg.data.kaldi_dir import own_domain
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import write_json
+from espnet_otreg.report import analyze as analysis_module
+from espnet_otreg.report import utterances
 from espnet_otreg.report.alignment_results import analysis_tables, gap_sentences, read_analyses
 from espnet_otreg.report.analyze import analyze
-from espnet_otreg.report.layout import find_experiment
 from espnet_otreg.report.plan_picture import draw_plan, plan_of
 from espnet_otreg.report.utterances import read_utterances
 from espnet_otreg.slm.build import build_model
@@ -129,6 +133,59 @@ def test_an_untrained_projector_has_no_gap(model: SpokenLanguageModel, features:
     assert sizes == {language: len(texts) for language, texts in SENTENCES.items()}
 
 
+class Alive:
+    """How many of the things that were watched have been in memory at the same time."""
+
+    def __init__(self) -> None:
+        self._now: set[int] = set()
+        self.most = 0
+
+    def watch(self, thing: Any) -> Any:
+        if id(thing) not in self._now:
+            self._now.add(id(thing))
+            weakref.finalize(thing, self._now.discard, id(thing))
+            self.most = max(self.most, len(self._now))
+        return thing
+
+
+def test_memory_does_not_grow_with_the_test_set(
+    model: SpokenLanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(utterances, "BATCH", 2)
+    monkeypatch.setattr(utterances, "POOL", 4)
+    read, measure = utterances.read_speech, analysis_module.compare
+    peaks = []
+    for copies in (2, 6):
+        recordings, embeddings = Alive(), Alive()
+
+        def watched_read(*args: Any, alive: Alive = recordings) -> Any:
+            return alive.watch(read(*args))
+
+        def watched_measure(speech: torch.Tensor, *args: Any, alive: Alive = embeddings) -> Any:
+            return measure(alive.watch(speech), *args)
+
+        monkeypatch.setattr(utterances, "read_speech", watched_read)
+        monkeypatch.setattr(analysis_module, "compare", watched_measure)
+        found = analyze(model, [write_features(tmp_path / str(copies), copies)])
+        assert len(found["utterances"]) == copies * sum(map(len, SENTENCES.values()))
+        peaks.append((recordings.most, embeddings.most))
+    assert peaks == [(4, 1), (4, 1)]
+
+
+def test_batches_do_not_change_the_figures(
+    model: SpokenLanguageModel, features: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = analyze(model, [features])
+    monkeypatch.setattr(utterances, "BATCH", 1)
+    monkeypatch.setattr(utterances, "POOL", 3)
+    alone = analyze(model, [features])
+    assert list(alone["utterances"]) == list(together["utterances"])
+    for one, other in zip(alone["sets"], together["sets"], strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+    for key, values in alone["utterances"].items():
+        assert values == pytest.approx(together["utterances"][key], abs=1e-4)
+
+
 def test_arms_are_compared_utterance_by_utterance(
     model: SpokenLanguageModel, features: Path, tmp_path: Path
 ) -> None:
@@ -142,7 +199,7 @@ def test_arms_are_compared_utterance_by_utterance(
     }
     for arm, analysis in (("control", control), ("otreg", better)):
         write_json(tmp_path / f"exp/{arm}_s1/analysis/analysis.json", analysis)
-    found, missing = read_analyses(find_experiment(tmp_path / "exp"))
+    found, missing = read_analyses(plan_mini(tmp_path / "exp", arms=["control", "otreg"]))
     assert [analysis.arm for analysis in found] == ["control", "otreg"] and missing == []
     sentences = gap_sentences(found[0], found[1])
     assert "cosine gap: OTReg minus control is +0.2000 (95 % interval +0.2000 to" in sentences[0]
@@ -161,7 +218,7 @@ def test_a_language_with_one_utterance_has_no_gap_and_stops_nothing(
     assert [entry["gap_cosine"] for entry in alone] == [None]
     for arm in ("control", "otreg"):
         write_json(tmp_path / f"exp/{arm}_s1/analysis/analysis.json", analysis)
-    found, _ = read_analyses(find_experiment(tmp_path / "exp"))
+    found, _ = read_analyses(plan_mini(tmp_path / "exp", arms=["control", "otreg"]))
     assert len(gap_sentences(found[0], found[1])) == 2  # from the other languages
     assert len(analysis_tables(found)) == 1
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from espnet_otreg.experiment import load_experiment
 from espnet_otreg.files import write_json
-from espnet_otreg.report.layout import Experiment
 from espnet_otreg.report.provenance import training_runs
 
 
@@ -29,10 +29,7 @@ def test_the_commits_of_encoder_and_llm_are_recorded(
         ],
     }
     path.write_text(yaml.safe_dump(values))
-    runs = {
-        run["arm"]: run
-        for run in training_runs(Experiment(directory, ("sft", "otreg"), (1,), ("llm",)))
-    }
+    runs = {run["arm"]: run for run in training_runs(load_experiment(directory))}
     sft, otreg = runs["SFT"], runs["OTReg"]
     assert (sft["llm"], sft["encoder"]) == (f"llm@{'c' * 40}", f"speech@{'d' * 40}")
     assert (otreg["llm"], otreg["encoder"]) == ("exp/mini/llm", "?")

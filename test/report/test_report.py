@@ -5,35 +5,52 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
+import yaml
+from tiny_experiment import MINI, plan_mini
 
+from espnet_otreg.bin import slm_report
 from espnet_otreg.errors import UserError
+from espnet_otreg.experiment import load_experiment
 from espnet_otreg.files import read_json, write_json
-from espnet_otreg.report.collect import collect
-from espnet_otreg.report.layout import System, find_experiment
-from espnet_otreg.report.render import compact, headline, markdown
+from espnet_otreg.recipe.experiment import read_experiment
+from espnet_otreg.report.collect import Report, collect, to_json
+from espnet_otreg.report.layout import Results, System
+from espnet_otreg.report.pages import render_pages
 from espnet_otreg.report.results_md import rewrite_between_markers, write_results
-from espnet_otreg.report.write import Documents, publish, write_report
+from espnet_otreg.report.summary import compact, headline, small_table, summary
+from espnet_otreg.report.write import Documents, Written, publish, write_report
 from espnet_otreg.scoring.rows import load_row, macro_rate
 
 MakeExperiment = Callable[..., Path]
 
 
-def _without_date(text: str) -> str:
-    return re.sub(r"^\| date \|.*$", "", text, flags=re.MULTILINE)
+def _text(report: Report) -> str:
+    """Everything that a report says, its summary first."""
+    pages = render_pages(report, "Preset mini", {})
+    return "\n".join([summary(report, "Preset mini", {}), *pages.values()])
 
 
-def _report(directory: Path, **expected: list) -> tuple[str, dict]:
-    output = directory / "report"
-    experiment = find_experiment(directory, **expected)
-    write_report(experiment, output, "Preset mini", "./run.sh --seeds '1 2'")
-    text = (output / "results.md").read_text(encoding="utf-8")
-    return text, read_json(output / "results.json")
+def _report(directory: Path, **planned: list) -> tuple[str, dict]:
+    if planned:
+        plan_mini(directory, seeds=(1, 2), **planned)
+    report = collect(load_experiment(directory), "./run.sh --seeds '1 2'", [], None)
+    return _text(report), to_json(report)
+
+
+@pytest.fixture(scope="module")
+def text(written: Written) -> str:
+    return _text(written.report)
+
+
+@pytest.fixture(scope="module")
+def results(written: Written) -> dict:
+    return read_json(written.directory / "results.json")
 
 
 def _table(text: str, title: str) -> dict[str, list[str]]:
@@ -44,10 +61,8 @@ def _table(text: str, title: str) -> dict[str, list[str]]:
 
 
 def test_every_system_has_its_row_with_the_numbers_of_its_scores(
-    make_experiment: MakeExperiment,
+    scored: Path, text: str, results: dict
 ) -> None:
-    directory = make_experiment()
-    text, results = _report(directory)
     table = _table(text, "Macro over languages (%)")
     assert list(table) == [
         "SFT, no speech (floor)",
@@ -60,7 +75,7 @@ def test_every_system_has_its_row_with_the_numbers_of_its_scores(
         "OTReg, LLM *",
     ]
     files = [
-        directory / f"otreg_s{seed}/llm/{name}/scoring/score.json"
+        scored / f"otreg_s{seed}/llm/{name}/scoring/score.json"
         for seed in (1, 2)
         for name in ("test", "ood")
     ]
@@ -75,7 +90,7 @@ def test_every_system_has_its_row_with_the_numbers_of_its_scores(
 
 
 def test_pretrainings_are_compared_with_the_one_that_is_used(
-    make_experiment: MakeExperiment,
+    make_experiment: MakeExperiment, few_draws: None
 ) -> None:
     directory = make_experiment()
     for seed in (1, 2):
@@ -89,8 +104,6 @@ def test_pretrainings_are_compared_with_the_one_that_is_used(
     assert rows[1:3] == [
         "pretrained projector, CTC read-out", "pretrained, CTC + divergence, CTC read-out",
     ]  # fmt: skip
-    again, _ = _report(directory)  # what is not named is what is there
-    assert _without_date(again) == _without_date(text)
     (pair,) = [c for c in results["secondary"] if c["b"] == "pretrained, CTC + divergence"]
     assert (pair["a"], pair["mode"]) == ("pretrained projector", "ctc")
     assert pair["differences"][0]["b"] < pair["differences"][0]["a"]
@@ -98,12 +111,12 @@ def test_pretrainings_are_compared_with_the_one_that_is_used(
 
 
 def test_ways_of_sft_are_compared_with_the_one_that_is_used(
-    make_experiment: MakeExperiment,
+    make_experiment: MakeExperiment, few_draws: None
 ) -> None:
     directory = make_experiment()
     for seed in (1, 2):
         shutil.copytree(directory / f"control_s{seed}", directory / f"sft_similarity_s{seed}")
-    text, results = _report(directory)
+    text, results = _report(directory, arms=["sft", "sft_similarity", "control", "otreg"])
     name = "SFT, compression by similarity"
     assert {c["a"] for c in results["secondary"] if c["b"] == name} == {"SFT"}
     [control] = [c for c in results["secondary"] if (c["b"], c["mode"]) == ("control", "llm")]
@@ -115,17 +128,18 @@ def test_ways_of_sft_are_compared_with_the_one_that_is_used(
 
 
 def test_methods_stand_side_by_side_with_their_differences_and_the_cost_of_a_step(
-    make_experiment: MakeExperiment, tmp_path: Path
+    make_experiment: MakeExperiment, tmp_path: Path, few_draws: None
 ) -> None:
     directory = make_experiment()
-    assert "Methods side by side" not in _report(directory)[0]  # OTReg alone has its own section
     for seed in (1, 2):
         shutil.copytree(directory / f"control_s{seed}", directory / f"otreg_sparse_s{seed}")
     keys = ("ratio", "low", "high")
     costs = {"control": (1, 1, 1), "otreg": (1.05, 1.041, 1.062)}
     arms = {arm: dict(zip(keys, cost, strict=True)) for arm, cost in costs.items()}
     write_json(directory / "step_times.json", {"arms": arms})
-    text, results = _report(directory)
+    experiment = plan_mini(directory, ["sft", "control", "otreg", "otreg_sparse"], seeds=(1, 2))
+    written = write_report(experiment, tmp_path / "r", "Preset mini", "./run.sh")
+    text, results = _text(written.report), to_json(written.report)
     table = _table(text, "Methods, LLM, macro over languages (%)")
     assert list(table) == ["control", "OTReg", "OTReg, k-sparse"]
     rows = {row["arm"]: row["groups"] for row in results["rows"] if row["mode"] == "llm"}
@@ -144,29 +158,30 @@ def test_methods_stand_side_by_side_with_their_differences_and_the_cost_of_a_ste
     ]  # fmt: skip
     page = tmp_path / "regularizers.md"
     page.write_text("before\n<!-- results: mini -->\n<!-- end of results -->\nafter\n")
-    written = write_report(find_experiment(directory), tmp_path / "r", "Preset mini", "./run.sh")
     results_md = tmp_path / "RESULTS.md"
     write_results(results_md, "mini", "## Preset mini\n\nwhole sets")
-    publish(written, "Preset mini", Documents(methods_md=page, methods_results_md=results_md))
+    publish(written, Documents(methods_md=page, methods_results_md=results_md))
     assert "| OTReg, k-sparse |" in page.read_text() and page.read_text().endswith("after\n")
     whole, methods = results_md.read_text().split("<!-- experiment: mini_methods -->")
     assert "whole sets" in whole and "## Preset mini: all methods" in methods
-    assert "| OTReg, k-sparse |" in methods and "config sha256" in methods
+    assert "**Methods, LLM, macro over languages (%)**" in methods
+    assert "| OTReg, k-sparse |" in methods and "Methods, CTC" not in methods
+    beside = tmp_path / "results/mini_methods"
+    assert "**Methods, CTC read-out, macro" in (beside / "methods.md").read_text()
+    assert "config sha256" in (beside / "provenance.md").read_text()
 
 
-def test_languages_domains_and_synthetic_speech_are_kept_apart(
-    make_experiment: MakeExperiment,
-) -> None:
-    text, results = _report(make_experiment())
+def test_languages_domains_and_synthetic_speech_are_kept_apart(text: str, results: dict) -> None:
     assert "it (synth.)" in text and "it pico_synthetic (synthetic)" in text
     sets = results["rows"][0]["groups"]
     assert list(sets["out_of_domain"]["wer"]["sets"]) == ["en drascula"]
     assert list(sets["synthetic"]["wer"]["sets"]) == ["it pico_synthetic (synthetic)"]
 
 
-def test_the_row_and_the_mode_are_chosen_on_dev_alone(make_experiment: MakeExperiment) -> None:
+def test_the_row_and_the_mode_are_chosen_on_dev_alone(
+    make_experiment: MakeExperiment, results: dict, few_draws: None
+) -> None:
     directory = make_experiment()
-    text, results = _report(directory)
     assert results["chosen_on_dev"] == "OTReg, LLM"
     assert results["primary_mode"] == "llm"
     # Exchange the development scores of two systems: the choice follows, the test does not matter.
@@ -176,14 +191,11 @@ def test_the_row_and_the_mode_are_chosen_on_dev_alone(make_experiment: MakeExper
         contents = one.read_bytes(), other.read_bytes()
         one.write_bytes(contents[1])
         other.write_bytes(contents[0])
-    _, results = _report(directory)
-    assert results["chosen_on_dev"] == "SFT, CTC read-out"
+    _, exchanged = _report(directory)
+    assert exchanged["chosen_on_dev"] == "SFT, CTC read-out"
 
 
-def test_the_primary_comparison_is_otreg_against_its_control(
-    make_experiment: MakeExperiment,
-) -> None:
-    text, results = _report(make_experiment())
+def test_the_primary_comparison_is_otreg_against_its_control(text: str, results: dict) -> None:
     primary = results["primary"]
     assert (primary["a"], primary["b"]) == ("control", "OTReg")
     macro = primary["differences"][0]
@@ -201,10 +213,10 @@ def test_the_primary_comparison_is_otreg_against_its_control(
     }
 
 
-def test_what_is_missing_is_said(make_experiment: MakeExperiment) -> None:
+def test_what_is_missing_is_said(make_experiment: MakeExperiment, few_draws: None) -> None:
     directory = make_experiment(leave_out=("otreg_s2/llm/ood", "sft_s1/ctc/dev", "sft_s2/ctc/dev"))
     text, results = _report(directory, arms=["sft", "control", "otreg", "otreg_ctc"])
-    missing = text.split("### Missing or limited")[1]
+    missing = text.split("## Missing or limited")[1]
     for sentence in (
         "Whisper zero-shot: not run, or not scored on all test sets.",
         "OTReg, LLM: no scores of seed 2.",
@@ -218,7 +230,7 @@ def test_what_is_missing_is_said(make_experiment: MakeExperiment) -> None:
     assert len(results["primary"]["differences"][0]["seeds"]) == 1
 
 
-def test_one_seed_is_no_claim(make_experiment: MakeExperiment) -> None:
+def test_one_seed_is_no_claim(make_experiment: MakeExperiment, few_draws: None) -> None:
     text, _ = _report(make_experiment(seeds=(1,)))
     assert "One seed only" in text
 
@@ -229,24 +241,26 @@ def test_without_a_complete_row_there_is_no_report(make_experiment: MakeExperime
         score.unlink()
     with pytest.raises(UserError, match="no system was scored on all test sets"):
         _report(directory)
-    with pytest.raises(UserError, match="no training run in it"):
-        find_experiment(directory / "otreg_s1")
+    with pytest.raises(UserError, match="no experiment here; run the recipe's run.sh first"):
+        load_experiment(directory / "otreg_s1")
 
 
 def test_floors_belong_to_the_arm_that_was_decoded_so(make_experiment: MakeExperiment) -> None:
-    experiment = find_experiment(make_experiment(), modes=["llm", "llm_no_speech"])
-    assert experiment.modes == ("llm",)
-    systems = experiment.systems()
+    experiment = plan_mini(make_experiment(), modes=["llm", "llm_no_speech"])
+    systems = Results(experiment).systems()
+    assert {system.mode for system in systems if not system.is_floor} == {"", "llm"}
     assert System("sft", "llm_no_speech") in systems and System("sft", "llm_shuffled") in systems
     assert len(systems) == len(set(systems))
 
 
-def test_provenance(make_experiment: MakeExperiment, data_dirs: dict[str, Path]) -> None:
+def test_provenance(
+    make_experiment: MakeExperiment, data_dirs: dict[str, Path], few_draws: None
+) -> None:
     directory = make_experiment()
     write_json(directory / "otreg_s1" / ".done", {"seconds": 61.5})
     write_json(directory / "otreg_s1/joint/test/status.json", {"joint_weights": {"weight": 0.35}})
     record = directory / "split.json"
-    experiment = find_experiment(directory)
+    experiment = load_experiment(directory)
     report = collect(experiment, "./run.sh", list(data_dirs.values()), None)
     splits = {split["set"]: split for split in report.splits}
     assert splits["test"]["by_set"] == {"en core_sounds": 40, "it core_sounds": 40}
@@ -265,30 +279,69 @@ def test_provenance(make_experiment: MakeExperiment, data_dirs: dict[str, Path])
     run = next(run for run in report.runs if (run["arm"], run["seed"]) == ("OTReg", 1))
     assert (run["steps"], run["seconds"], run["joint_weight"]) == (150, 61.5, 0.35)
     assert run["regularizers"] == "otreg (0.3)"
-    text = markdown(report, "Preset mini", [])
+    text = _text(report)
     for word in ("python", "espnet", "torch", "git commit", "processor", "otreg-basic-v2"):
         assert word in text
     assert run["config_sha256"][:12] in text and splits["test"]["sha256"][:16] in text
 
 
-def test_results_of_several_experiments_share_a_file(
-    make_experiment: MakeExperiment, tmp_path: Path
-) -> None:
-    directory = make_experiment(seeds=(1,))
+def test_the_summary_is_short_and_leads_to_the_pages(written: Written, text: str) -> None:
+    directory = written.directory
+    shown = (directory / "results.md").read_text(encoding="utf-8")
+    assert shown.startswith("## Preset mini\n\n**Macro out-of-domain WER: OTReg is better")
+    assert len(shown.splitlines()) < 40 and shown.count("|---") == 7  # one table of seven columns
+    links = re.findall(r"^- \[(.*)\]\((.*)\)$", shown, re.M)
+    assert [path for _, path in links] == [
+        "error_rates.md", "development.md", "comparison.md", "embeddings.md", "provenance.md",
+        "results.json",
+    ]  # fmt: skip
+    for title, path in links[:-1]:
+        page = (directory / path).read_text(encoding="utf-8")
+        assert page.startswith(f"# Preset mini: {title.lower()}\n\n")
+        for picture in re.findall(r"!\[.*?\]\((.*?)\)", page):
+            assert (directory / picture).is_file()
+    pictures = {path.name for path in directory.glob("*.png")}
+    assert pictures == {"bars.png", "plan.png"}
+    assert "Methods side by side" not in text  # OTReg alone has its own page
+
+
+def test_results_of_several_experiments_share_a_file(written: Written, tmp_path: Path) -> None:
     results, readme = tmp_path / "RESULTS.md", tmp_path / "README.md"
     readme.write_text("# A\n<!-- results: mini -->\nold\n<!-- end of results -->\nend\n")
+    stale = tmp_path / "results/mini/methods.md"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("of yesterday")
     for name in ("pretrained", "mini", "mini"):
-        directory = directory.rename(directory.with_name(name))
-        written = write_report(find_experiment(directory), directory / "report", name, "./run.sh")
-        publish(written, f"Preset {name}", Documents(results, readme))
+        report = replace(written.report, name=name)
+        renamed = replace(written, report=report, title=f"Preset {name}")
+        publish(renamed, Documents(results, readme))
         assert ("old" in readme.read_text()) == (name == "pretrained")
     text = results.read_text(encoding="utf-8")
     assert re.findall("^## .*", text, re.M) == ["## Preset mini", "## Preset pretrained"]
-    for path in re.findall(r"!\[.*?\]\((.*?)\)", text):
-        assert (tmp_path / path).is_file()
+    links = re.findall(r"\]\((.*?)\)", text)
+    assert len(links) == 12 and all((tmp_path / path).is_file() for path in links)
+    assert not stale.exists()
     shown = readme.read_text(encoding="utf-8")
     assert shown.startswith("# A\n<!-- results: mini -->\n**Macro") and shown.endswith("end\n")
     assert "OTReg is better than control" in shown
+    [picture] = re.findall(r"!\[.*?\]\((.*?)\)", shown)
+    assert (tmp_path / picture).read_bytes() == b"a transport plan"
+
+
+def test_the_readme_shows_the_chosen_row_the_primary_pair_and_the_baseline(
+    written: Written,
+) -> None:
+    report = written.report
+    assert [line[0] for line in small_table(report).lines] == ["control, LLM", "OTReg, LLM *"]
+    whisper = replace(report.rows[System("control", "llm")], name="Whisper zero-shot")
+    chosen = replace(report.selection, best=System("sft", "ctc", "SFT"))
+    table = small_table(
+        replace(report, rows={System("whisper", ""): whisper, **report.rows}, selection=chosen)
+    )
+    assert [line[0] for line in table.lines] == [
+        "Whisper zero-shot", "SFT, CTC read-out *", "control, LLM", "OTReg, LLM",
+    ]  # fmt: skip
+    assert table.header == ("system", "ID WER", "ID CER", "OOD WER", "OOD CER")
 
 
 def test_a_readme_without_the_end_of_the_results_stays_as_it_is() -> None:
@@ -296,10 +349,10 @@ def test_a_readme_without_the_end_of_the_results_stays_as_it_is() -> None:
         rewrite_between_markers("<!-- results: mini -->\n", "mini", "new", "README.md")
 
 
-def test_a_mean_over_fewer_test_sets_is_left_out(make_experiment: MakeExperiment) -> None:
-    directory = make_experiment(seeds=(1,))
-    whole = find_experiment(directory).row(System("otreg", "llm"), [1], ["test", "ood"])
-    part = find_experiment(directory).row(System("control", "llm"), [1], ["test"])
+def test_a_mean_over_fewer_test_sets_is_left_out(scored: Path, few_draws: None) -> None:
+    results = Results(load_experiment(scored))
+    whole = results.row(System("otreg", "llm", "OTReg"), [1], ["test", "ood"])
+    part = results.row(System("control", "llm"), [1], ["test"])
     lines = {line[0]: line for line in headline([whole, part]).lines}
     assert lines["control, LLM"][3:] == ("-",) * 4 and "±" in lines["OTReg, LLM"][3]
     cells = {line[0]: line for line in compact([whole, part]).lines}
@@ -307,14 +360,57 @@ def test_a_mean_over_fewer_test_sets_is_left_out(make_experiment: MakeExperiment
 
 
 def test_the_command_line_prints_the_table(
-    make_experiment: MakeExperiment, data_dirs: dict[str, Path], tmp_path: Path
+    scored: Path,
+    data_dirs: dict[str, Path],
+    tmp_path: Path,
+    few_draws: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    directory = make_experiment(seeds=(1,))
-    command = [sys.executable, "-m", "espnet_otreg.bin.slm_report", "--exp", str(directory)]
+    command = ["slm_report", "--exp", str(scored)]
     command += ["--output", str(tmp_path / "report"), "--results_md", str(tmp_path / "RESULTS.md")]
     command += ["--command", "./run.sh", "--data_dir", *map(str, data_dirs.values())]
-    run = subprocess.run(command, capture_output=True, check=True, text=True)
-    assert "WER (%) by language" in run.stdout and "OTReg, LLM" in run.stdout
-    assert run.stdout == (tmp_path / "report/table.txt").read_text(encoding="utf-8")
+    stale = tmp_path / "report/methods.md"
+    stale.parent.mkdir()
+    stale.write_text("of yesterday, when there were more arms")
+    monkeypatch.setattr("sys.argv", command)
+    slm_report.main()
+    assert not stale.exists()
+    printed = capsys.readouterr().out
+    assert "WER (%) by language" in printed and "OTReg, LLM" in printed
+    assert printed == (tmp_path / "report/table.txt").read_text(encoding="utf-8")
     assert "`./run.sh`" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
-    json.loads((tmp_path / "report/results.json").read_text())
+    json.loads((tmp_path / "results/mini/results.json").read_text())
+
+
+def test_names_of_runs_mean_nothing(scored: Path, tmp_path: Path, few_draws: None) -> None:
+    """With every run called otherwise the report says the same."""
+    text, results = _report(scored)
+    names = {"pretrain": "brr.7", "sft": "pre-train_s1", "control": "sft_s9", "otreg": "Zz"}
+    preset = yaml.safe_load((MINI / "experiment.yaml").read_text())
+    old = preset["runs"]
+    preset["runs"] = {}
+    for name, new in names.items():
+        run = {"title": name, **old[name]}
+        if "like" in run:
+            run["like"] = names[run["like"]]
+        if "after" in run:
+            upstream, rule = run["after"].split("@")
+            run["after"] = f"{names[upstream]}@{rule}"
+        preset["runs"][new] = run
+    for key in ("arms", "pretrainings"):
+        preset[key] = [names[name] for name in preset[key]]
+    for pair in preset["compare"]:
+        pair.update({role: names[pair[role]] for role in ("baseline", "candidate")})
+    conf, directory = tmp_path / "conf", tmp_path / "exp" / "mini"
+    conf.mkdir()
+    shutil.copy(MINI / "base.yaml", conf)
+    (conf / "experiment.yaml").write_text(yaml.safe_dump(preset, sort_keys=False))
+    read_experiment(conf, directory, seeds=[1, 2], modes=["ctc", "llm"]).write()
+    for (name, new), seed in product(names.items(), (1, 2)):
+        shutil.copytree(scored / f"{name}_s{seed}", directory / f"{new}_s{seed}")
+    renamed_text, renamed = _report(directory)
+    dates = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
+    assert dates.sub("", renamed_text) == dates.sub("", text)
+    assert [row.pop("arm") for row in renamed["rows"]] != [r.pop("arm") for r in results["rows"]]
+    assert renamed == results

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.files import write_json
 from espnet_otreg.scoring.compare import compare, overview, verdict
 from espnet_otreg.scoring.directory import score_directory
 from espnet_otreg.scoring.results import ABSENT, result_tables
 from espnet_otreg.scoring.rows import Row, load_row, macro_rate, micro_rate, parse_row
+from espnet_otreg.scoring.significance import holm
 
 LANGUAGES = ("en", "es", "ru")
 
@@ -99,8 +101,11 @@ def test_above_seventy_percent_nothing_is_concluded_from_wer(make_score: Callabl
 def test_holm_adjusts_all_but_the_primary(make_score: Callable) -> None:
     a, b = make_row(make_score, "a", 0.40), make_row(make_score, "b", 0.36)
     comparison = compare(a, b)
+    assert [d.measure for d in comparison.primary] == ["wer", "cer"]
     assert all(d.adjusted_p == d.p for d in comparison.primary)
-    assert all(d.adjusted_p >= d.p for d in comparison.others)
+    for measure in ("wer", "cer"):
+        others = [d for d in comparison.others if d.measure == measure]
+        assert [d.adjusted_p for d in others] == holm([d.p for d in others])
     assert [d.label for d in comparison.others if d.measure == "wer"] == [
         "macro in-domain",
         *(f"{language} core_sounds" for language in LANGUAGES),
@@ -168,3 +173,24 @@ def test_a_row_that_lacks_a_test_set_has_no_macro(make_score: Callable) -> None:
     assert ABSENT not in by_language.lines[0]
     assert by_language.lines[1][-3:] == (ABSENT,) * 3 and by_language.lines[1][1] != ABSENT
     assert by_seed.lines[1] == ("b", ABSENT, ABSENT)
+
+
+def test_systems_trained_without_other_recordings_are_not_compared(
+    make_corpus: Callable, write_corpora: Callable, tmp_path: Path
+) -> None:
+    def row(name: str, without: str | None) -> Row:
+        corpora = [make_corpus(language, 60, 0.3, 1) for language in LANGUAGES]
+        directory, hypothesis = write_corpora(corpora, "core_sounds", name)
+        if without is not None:
+            write_json(Path(hypothesis).with_name("status.json"), {"trained_without": without})
+        path = tmp_path / name / "score.json"
+        score_directory(directory, hypothesis).write(path)
+        return load_row(name, [path])
+
+    control, same, other = row("control", "7f"), row("same", "7f"), row("other", "a0")
+    whole, untrained = row("whole", ""), row("whisper", None)
+    assert compare(control, same).a == "control"
+    assert compare(untrained, control).b == "control"  # nothing was trained, or nothing is known
+    for a, b in ((control, other), (control, whole)):
+        with pytest.raises(UserError, match="trained without different lists of unreadable"):
+            compare(a, b)

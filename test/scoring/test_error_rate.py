@@ -66,5 +66,5 @@ def test_an_empty_hypothesis_is_all_deletions() -> None:
 
 
 def test_unequal_lists_are_refused() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="1 references, but 0 hypotheses"):
         count_errors([["a"]], [])

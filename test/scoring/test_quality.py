@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from espnet_otreg.scoring.quality import count_quality, expected_scripts, is_loop, is_wrong_script
+from espnet_otreg.scoring.quality import (
+    count_quality,
+    expected_scripts,
+    is_loop,
+    is_over_long,
+    is_wrong_script,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +46,23 @@ def test_scripts_come_from_the_references() -> None:
     assert is_wrong_script("press q один", expected)
     japanese = expected_scripts(["カタカナとひらがなと漢字"])
     assert not is_wrong_script("漢字", japanese) and is_wrong_script("한국어", japanese)
+
+
+@pytest.mark.parametrize(
+    ("length", "reference", "over_long"),
+    [
+        (40, 20, False),
+        (41, 20, True),
+        (13, 3, False),
+        (14, 3, True),
+        (31, 20, False),
+        (11, 0, True),
+    ],
+)
+def test_over_long_is_twice_the_reference_and_ten_more(
+    length: int, reference: int, over_long: bool
+) -> None:
+    assert is_over_long("a" * length, "b" * reference) is over_long
 
 
 def test_counts() -> None:

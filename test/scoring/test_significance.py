@@ -152,6 +152,8 @@ def test_matched_pairs_at_its_edges() -> None:
     assert matched_pairs(np.zeros(5)) == (0.0, 1.0)
     assert matched_pairs(np.ones(5)) == (math.inf, 0.0)
     assert matched_pairs(np.ones(1)) == (0.0, 1.0)
+    # Mean 1, and 2/3 the variance of the sample, which is divided by three, not by four.
+    assert matched_pairs(np.array([1.0, 0.0, 1.0, 2.0]))[0] == pytest.approx(math.sqrt(6.0))
 
 
 def test_numbers_that_are_none_are_refused() -> None:
@@ -172,5 +174,5 @@ def test_numbers_that_are_none_are_refused() -> None:
 
 def test_holm_keeps_order_and_bounds() -> None:
     assert holm([]) == []
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([0.8, 0.9]) == [1.0, 1.0]
     assert holm([0.01, 0.02, 0.03, 0.005]) == pytest.approx([0.03, 0.04, 0.04, 0.02])

@@ -11,8 +11,7 @@ from tiny_slm import tiny_config
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM
 
-from espnet_otreg.slm.build import build_model
-from espnet_otreg.slm.config import parse_slm_config
+from espnet_otreg.objectives.training import build_training_model
 
 VOCABULARY = 262_144
 WIDTH = 4
@@ -53,7 +52,7 @@ def test_only_the_transcripts_have_logits(tiny_llm: Path, tmp_path: Path) -> Non
         "regularizers": [{"otreg": {"weight": 0.3}}, {"ctc": {"weight": 0.3}}],
         "encoder_conf": {"input_size": 6, "frame_seconds": 0.02},
     }
-    slm = build_model(parse_slm_config(config)).train()
+    slm = build_training_model(config).train()
     torch.manual_seed(0)
     tokens, frames = [5, 3], [200, 160]
     text = torch.full((2, 5), -1)
@@ -61,7 +60,12 @@ def test_only_the_transcripts_have_logits(tiny_llm: Path, tmp_path: Path) -> Non
         row[:count] = torch.randint(20, 40, (count,))
     predicted = sum(tokens) + 2  # and two ends
     with Largest() as seen:
-        loss, _, _ = slm(torch.randn(2, 200, 6), torch.tensor(frames), text, torch.tensor(tokens))
+        loss, _, _ = slm(
+            speech=torch.randn(2, 200, 6),
+            speech_lengths=torch.tensor(frames),
+            text=text,
+            text_lengths=torch.tensor(tokens),
+        )
         loss.sum().backward()
     # Logits, their softmax and gradient: each of as many rows as tokens are predicted.
     assert seen.rows == predicted

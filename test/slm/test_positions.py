@@ -13,11 +13,12 @@ import transformers
 from edited_model import edited_model
 from torch.nn.utils.rnn import pad_sequence
 
-from espnet_otreg.decoding.options import DecodingOptions
-from espnet_otreg.decoding.recognizer import Recognizer, SpeechBatch
+from espnet_otreg.decoding.encoded import SpeechBatch
+from espnet_otreg.decoding.modes import configure_modes
+from espnet_otreg.decoding.recognizer import Recognizer
 from espnet_otreg.errors import UserError
-from espnet_otreg.slm.build import build_model
-from espnet_otreg.slm.config import LLMConfig, parse_slm_config
+from espnet_otreg.objectives.training import build_training_model
+from espnet_otreg.slm.config import LLMConfig
 from espnet_otreg.slm.llm import LLM
 from espnet_otreg.slm.model import SpokenLanguageModel
 
@@ -55,7 +56,7 @@ def build(tiny_classes: Path) -> Build:
             "prompt_conf": {"templates": {"default": "{speech}<it>"}, "positions": positions},
         }
         torch.manual_seed(0)
-        return build_model(parse_slm_config(values)).eval()
+        return build_training_model(values).eval()
 
     return make
 
@@ -94,30 +95,29 @@ def test_decoding_ends_where_the_positions_end(
     build: Build, learnt: Path, beams: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = build(learnt)
-    options = DecodingOptions(num_beams=beams, num_samples=2, extra_tokens=30)
-    recognize = Recognizer(model, options)
     data = batch([8, 36], [1, 1])
     speech = SpeechBatch(data["speech"], data["speech_lengths"], ["it"] * 2, [0, 0], ["one", "two"])
-    modes = ["llm", "sample", "joint", "llm_no_speech"]
-    found = recognize([speech], modes)
+    options = {"num_beams": beams, "num_samples": 2, "extra_tokens": 30}
+    modes = configure_modes(["llm", "sample", "joint", "llm_no_speech"], options)
+    found = Recognizer(model)([speech], modes)
     # One token for each position behind BOS, 4 or 18 of speech and <it>; 20 behind silence.
     said = "utterance {}: at most {} tokens instead of 30, because the LLM has 24 positions"
     assert said.format("one", 18) in caplog.text and said.format("two", 4) in caplog.text
     for number, room in enumerate((18, 4)):
-        (best, *_) = found.hypotheses["llm"][number]
+        (best, *_) = found["llm"][number]
         assert best.hit_limit
         assert len(model.llm.tokenizer(best.text, add_special_tokens=False).input_ids) <= 2 * room
-        assert max(candidate.tokens for candidate in found.candidates[number]) <= room
-    assert all(rows[0].hit_limit for rows in found.hypotheses["llm_no_speech"])
+        assert max(candidate.tokens for candidate in found["joint"][number]) <= room
+    assert all(rows[0].hit_limit for rows in found["llm_no_speech"])
 
 
 def test_a_recording_that_leaves_no_position_is_named(build: Build, learnt: Path) -> None:
-    recognize = Recognizer(build(learnt), DecodingOptions())
+    recognize, modes = Recognizer(build(learnt)), configure_modes(["llm"])
     for frames, says in ((44, "take all 24 positions"), (46, "it takes 25 positions of the LLM")):
         data = batch([8, frames], [1, 1])
         speech = SpeechBatch(data["speech"], data["speech_lengths"], ["it"] * 2, [0, 0], "ab")
         with pytest.raises(UserError, match=says) as caught:
-            recognize([speech], ["llm"])
+            recognize([speech], modes)
         assert caught.value.where == "utterance b"
 
 

@@ -16,13 +16,13 @@ from edited_model import State, edited_model
 from safetensors.torch import load_file
 from tiny_speech import build_tiny_speech_model
 
+from espnet_otreg.decoding.whisper_baseline import ZeroShotWhisper
 from espnet_otreg.errors import UserError
-from espnet_otreg.slm import pretrained
+from espnet_otreg.models_offline import pretrained
 from espnet_otreg.slm.config import LLMConfig
+from espnet_otreg.slm.encoders.wav2vec2_network import Wav2Vec2Encoder
+from espnet_otreg.slm.encoders.whisper_network import WhisperEncoder
 from espnet_otreg.slm.llm import LLM
-from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder
-from espnet_otreg.slm.whisper import WhisperEncoder
-from espnet_otreg.slm.whisper_baseline import ZeroShotWhisper
 
 LAYER = "model.layers.1.mlp.up_proj.weight"
 TABLE = "model.embed_tokens.weight"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pages import block_with
 
 from espnet_otreg.errors import ConfigErrors
+from espnet_otreg.slm import projectors
 from espnet_otreg.slm.config import parse_slm_config
 from espnet_otreg.slm.frames import stack_frames
 from espnet_otreg.slm.projector_config import (
+    PROJECTORS,
     StackMLPConfig,
     StackTransformerConfig,
     StridedConvolutionConfig,
@@ -103,3 +106,16 @@ def test_a_qformer_that_makes_no_sense_is_refused() -> None:
         "projector_conf.width: 10 is not a multiple of heads (4)",
         "projector_conf.window: 17 is not a multiple of queries (2)",
     ]
+
+
+def test_a_projector_is_two_classes_and_two_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"__name__": __name__}
+    exec(block_with("extending.md", "python", "class MeanPool"), names)
+    monkeypatch.setitem(PROJECTORS, "mean_pool", names["MeanPoolConfig"])
+    monkeypatch.setitem(projectors._CLASSES, names["MeanPoolConfig"], names["MeanPool"])
+    values = {"projector": "mean_pool", "projector_conf": {"frames": 3}, "llm_conf": {"model": "x"}}
+    config = parse_slm_config(values).projector_conf
+    test_an_utterance_is_projected_alike_alone_and_padded(config)
+    test_the_output_has_the_llms_norm_times_the_gain(config)
+    with pytest.raises(ConfigErrors, match="projector_conf.frames: "):
+        parse_slm_config(values | {"projector_conf": {"frames": 0}})

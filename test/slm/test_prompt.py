@@ -12,12 +12,13 @@ from edited_model import edited_model
 from tokenizers import AddedToken
 
 from espnet_otreg.errors import ConfigErrors, UserError
+from espnet_otreg.objectives.training import build_training_model
 from espnet_otreg.slm.build import build_model
 from espnet_otreg.slm.config import LLMConfig, PromptConfig, parse_slm_config
 from espnet_otreg.slm.llm import LLM
 from espnet_otreg.slm.prompt import Prompt, build_prompt, load_tokenizer
 from espnet_otreg.slm.token_classes import count_token_classes
-from espnet_otreg.slm.train_config import check_train_arguments
+from espnet_otreg.tasks.train_config import check_train_arguments
 
 LOOP = "{% for m in messages %}"
 USER = "<ru>{{ m['content'] }}</s>"
@@ -141,7 +142,7 @@ def test_words_without_a_row_and_special_tokens_that_nothing_uses(
         "projector_conf": {"stack": 2, "layers": 1, "width": 24, "heads": 4},
         "llm_conf": {"model": str(image)},
     }
-    model = build_model(parse_slm_config(values))
+    model = build_training_model(values)
     batch = {
         "speech": torch.randn(2, 8, 6),
         "speech_lengths": torch.tensor([8, 6]),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from bad_input import assert_refused, command
 
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import sha256_file
@@ -38,19 +37,15 @@ def test_no_text_is_one_sentence(tiny_llm: Path) -> None:
 def test_command_writes_the_classes(tiny_llm: Path, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a press one now\nb premere uno\n", encoding="utf-8")
     output = tmp_path / "tokens/classes.json"
-    command = [sys.executable, "-m", "espnet_otreg.bin.token_classes"]
-    options = ["--text", tmp_path / "text", "--llm", tiny_llm, "--output", output]
-    run = subprocess.run([*command, *options], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert "token classes" in run.stdout
+    options = ("--text", tmp_path / "text", "--llm", tiny_llm, "--output", output)
+    done = command("token_classes", *options)
+    assert done.status == 0, done.stderr
+    assert "token classes" in done.stdout
     found = json.loads(output.read_text(encoding="utf-8"))
     assert found == count_token_classes(["press one now", "premere uno"], str(tiny_llm))
 
 
 def test_command_names_a_missing_text(tiny_llm: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "espnet_otreg.bin.token_classes"]
-    options = ["--text", tmp_path / "text", "--llm", tiny_llm, "--output", tmp_path / "c.json"]
-    run = subprocess.run([*command, *options], capture_output=True, text=True)
-    assert run.returncode == 1 and "Traceback" not in run.stderr
-    assert str(tmp_path / "text") in run.stderr
+    options = ("--text", tmp_path / "text", "--llm", tiny_llm, "--output", tmp_path / "c.json")
+    assert_refused(command("token_classes", *options), tmp_path / "text")
     assert not (tmp_path / "c.json").exists()

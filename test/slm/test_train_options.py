@@ -11,7 +11,7 @@ import yaml
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.slm.espnet_options import option_errors
 from espnet_otreg.slm.espnet_signatures import espnet_options, signature, table
-from espnet_otreg.slm.train_config import check_train_arguments
+from espnet_otreg.tasks.train_config import check_train_arguments
 
 NUMBERS = sorted(
     name

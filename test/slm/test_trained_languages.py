@@ -12,13 +12,13 @@ from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.files import read_json
 from espnet_otreg.slm.config import parse_slm_config
 from espnet_otreg.slm.prompt import Prompt
-from espnet_otreg.slm.text_llm.settings import check_languages, read_settings
 from espnet_otreg.slm.trained_languages import (
     TrainedLanguages,
     read_trained_languages,
     resolve_languages,
     write_trained_languages,
 )
+from espnet_otreg.text_llm.settings import check_languages, read_settings
 
 KNOWS = TrainedLanguages(frozenset({"en", "it"}), templates=frozenset({"en", "it"}))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoFeatureExtractor, AutoModel
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.slm.wav2vec2 import Wav2Vec2Encoder
+from espnet_otreg.slm.encoders.wav2vec2_network import Wav2Vec2Encoder
 
 LENGTHS = (160, 1, 720, 8000, 9999, 33333, 12345)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import WhisperFeatureExtractor, WhisperModel
 
 from espnet_otreg.errors import UserError
-from espnet_otreg.slm.whisper import LogMel, WhisperEncoder
+from espnet_otreg.slm.encoders.whisper_network import LogMel, WhisperEncoder
 
 THIRTY_SECONDS = 480000
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import io
 import json
 import os
 import re
 import resource
+import runpy
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a refused run may leave behind: locks, and the logs that say why.
@@ -50,18 +58,67 @@ def run(
 
 
 def command(name: str, *arguments: object, max_file_bytes: int | None = None) -> Outcome:
-    """Run ``python -m espnet_otreg.bin.NAME``."""
-    words = (sys.executable, "-m", f"espnet_otreg.bin.{name}", *arguments)
-    return run(*words, max_file_bytes=max_file_bytes)
+    """Run ``python -m espnet_otreg.bin.NAME``, in a process of its own only if files are limited.
+
+    For commands that leave nothing behind in a process: those that train go to :class:`ForkServer`.
+    """
+    module = f"espnet_otreg.bin.{name}"
+    if max_file_bytes is not None:
+        return run(sys.executable, "-m", module, *arguments, max_file_bytes=max_file_bytes)
+    return _here(lambda: runpy.run_module(module, run_name="__main__", alter_sys=True), *arguments)
+
+
+def tool(name: str, *arguments: object) -> Outcome:
+    """Run ``tools/NAME`` in this process."""
+    path = str(ROOT / "tools" / name)
+    return _here(lambda: runpy.run_path(path, run_name="__main__"), *arguments)
+
+
+def _here(start: Callable[[], object], *arguments: object) -> Outcome:
+    """What a program does in this process: its exit status and what it prints."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    status: object = 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", message=".*found in sys.modules", module="runpy")
+        patch.setattr(sys, "argv", ["command", *map(str, arguments)])
+        patch.setattr(sys, "path", [*sys.path])
+        try:
+            start()
+        except SystemExit as end:
+            status = end.code or 0
+    assert isinstance(status, int), status
+    return Outcome(status, stdout.getvalue(), stderr.getvalue())
 
 
 class ForkServer:
-    """Runs command lines that need PyTorch or ESPnet, which are imported once for all."""
+    """Runs command lines that need PyTorch or ESPnet, which are imported once for all.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    Args:
+        directory: where it is reached; there is one server for all that name the same.
+        until: the process with which it ends; this one if none is given.
+
+    Attributes:
+        bin: a directory with a ``python`` that runs this package's commands here, too.
+    """
+
+    def __init__(self, directory: Path, until: int | None = None) -> None:
+        directory.mkdir(exist_ok=True)
+        self.directory, self.bin = directory, directory / "bin"
+        self.outputs = Path(tempfile.mkdtemp(dir=directory))
+        with open(directory / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.bin.exists():
+                self._start(until or os.getpid())
+
+    def _start(self, until: int) -> None:
+        place = self.directory / "socket"
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "test/support/fork_server.py")],
+            [sys.executable, str(ROOT / "test/support/fork_server.py"), str(place), str(until)],
             cwd=ROOT,
             env={
                 **os.environ,
@@ -69,18 +126,19 @@ class ForkServer:
                 "PYTHONPATH": str(ROOT),
                 "CUDA_VISIBLE_DEVICES": "",  # the same outcomes on machines with a GPU
             },
-            stdin=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=open(directory / "server", "w"),
+            stderr=open(self.directory / "log", "w"),
             text=True,
         )
-        assert self._answer() == "ready"
-
-    def _answer(self) -> str:
         assert self.process.stdout is not None
-        answer = self.process.stdout.readline().strip()
-        assert answer, f"the server ended: {(self.directory / 'server').read_text()}"
-        return answer
+        assert self.process.stdout.readline() == "ready\n", (self.directory / "log").read_text()
+        source = (ROOT / "test/support/forked_python.py").read_text()
+        source = source.replace("{python}", sys.executable).replace("{server}", str(place))
+        self.bin.mkdir()
+        for name in ("python", "python3"):
+            (self.bin / name).write_text(f"#!{sys.executable} -IS\n{source}")
+            (self.bin / name).chmod(0o755)
 
     def __call__(self, name: str, *arguments: object, **conditions: Any) -> Outcome:
         """Run ``python -m espnet_otreg.bin.NAME``; ``max_file_bytes`` and ``fault`` may strike."""
@@ -95,37 +153,26 @@ class ForkServer:
     ) -> list[Outcome]:
         """Run a command several times at once, for instance as the processes of one training."""
         count = len(all_arguments)
-        outputs = [
-            {kind: self.directory / f"{kind}.{number}" for kind in ("stdout", "stderr")}
-            for number in range(count)
-        ]
-        jobs = [
-            {
-                "module": f"espnet_otreg.bin.{name}",
-                "arguments": list(map(str, arguments)),
-                "max_file_bytes": None,
-                "fault": None,
-                **{kind: str(path) for kind, path in files.items()},
-                **conditions,
-            }
-            for arguments, files, conditions in zip(
-                all_arguments, outputs, all_conditions or [{}] * count, strict=True
-            )
-        ]
-        for files in outputs:
-            for path in files.values():
-                path.write_text("")
-        assert self.process.stdin is not None
-        print(json.dumps(jobs), file=self.process.stdin, flush=True)
-        statuses = map(int, self._answer().split())
-        return [
-            Outcome(status, *(path.read_text(encoding="utf-8") for path in files.values()))
-            for status, files in zip(statuses, outputs, strict=True)
-        ]
-
-    def stop(self) -> None:
-        """End the server."""
-        self.process.communicate()
+        connections, outputs = [], []
+        for number, arguments, conditions in zip(
+            range(count), all_arguments, all_conditions or [{}] * count, strict=True
+        ):
+            job = {"module": f"espnet_otreg.bin.{name}", "arguments": list(map(str, arguments))}
+            outputs.append([self.outputs / f"{kind}.{number}" for kind in ("stdout", "stderr")])
+            connections.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+            connections[-1].connect(str(self.directory / "socket"))
+            with contextlib.ExitStack() as stack:
+                modes = ((Path(os.devnull), "r"), *((path, "w") for path in outputs[-1]))
+                streams = [stack.enter_context(open(*mode)).fileno() for mode in modes]
+                socket.send_fds(connections[-1], [json.dumps(job | conditions).encode()], streams)
+        outcomes = []
+        for connection, paths in zip(connections, outputs, strict=True):
+            with connection:
+                answers = [connection.recv(64) for _ in ("process", "status")]
+            assert all(answers), f"the server ended: {(self.directory / 'log').read_text()}"
+            texts = (path.read_text(encoding="utf-8") for path in paths)
+            outcomes.append(Outcome(int(answers[1]), *texts))
+        return outcomes
 
 
 def assert_refused(outcome: Outcome, *says: object) -> None:

@@ -38,8 +38,8 @@ COMMANDS = {
     "--num_samples 0 --temperature 1 --seed 0 --ctc_beam 2 --num_candidates 2 "
     "--tokens_per_second 1 --extra_tokens 1 --prior_weight 0 --length_bonus 0 --num_jobs 1",
     "slm_pack": "--model_dir {w}/slm/exp --output {out}/m --checkpoint valid.loss.best.pth",
-    "slm_report": "--exp {w}/exp/own --output {out}/r --pretrainings pretrain --arms control otreg "
-    "--seeds 1 --modes llm --data_dir {w}/dev {w}/test {w}/ood --command c --title t",
+    "slm_report": "--exp {w}/exp/own --output {out}/r --data_dir {w}/dev {w}/test {w}/ood "
+    "--command c --title t",
     "slm_score": "--reference_dir {w}/own --hypothesis {w}/own/text --output {out}/score.json "
     "--normalizer otreg-basic-v1 --in_domain own",
     "slm_table": "--row a={w}/exp/own/control_s1/llm/test/scoring/score.json --format text",
@@ -56,7 +56,7 @@ COMMANDS = {
     "--device cpu",
 }
 # Audited by tests of their own.
-ELSEWHERE = {"slm_train", "stage"}
+ELSEWHERE = {"experiment", "slm_train", "stage"}
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:

@@ -6,13 +6,27 @@ import io
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 
 def prepare_fault(kind: str, **settings: Any) -> None:
-    """Let a fault strike this process later: ``signal`` or ``save``."""
-    {"signal": signal_in_forward, "save": die_while_saving}[kind](**settings)
+    """Let a fault strike this process later: ``signal``, ``save`` or ``file``."""
+    kinds = {"signal": signal_in_forward, "save": die_while_saving, "file": die_when_there_is}
+    kinds[kind](**settings)
+
+
+def die_when_there_is(path: str) -> None:
+    """Die of SIGKILL as soon as a file is there."""
+
+    def watch() -> None:
+        while not os.path.exists(path):
+            time.sleep(0.0005)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def die_while_saving(name: str, nth: int, share: float) -> None:

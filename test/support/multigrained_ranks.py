@@ -14,7 +14,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from espnet_otreg.regularizers import AlignmentBatch, MultigrainedConfig
 from espnet_otreg.regularizers.gather import gather_rows
-from espnet_otreg.regularizers.multigrained_loss import MultigrainedRegularizer
 
 Parts = Sequence[AlignmentBatch]  # one for each process
 
@@ -31,7 +30,7 @@ def loss_and_gradient(
     """``factor`` times the value, its gradient for the projector, and the statistics."""
     projector.zero_grad()
     projected = replace(batch, speech=projector(batch.speech.detach()))
-    output = MultigrainedRegularizer(MultigrainedConfig(**settings))(projected)
+    output = MultigrainedConfig(**settings).build()(projected)
     (factor * output.value).backward()
     gradients = [parameter.grad.clone() for parameter in projector.parameters()]
     return {

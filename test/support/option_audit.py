@@ -11,11 +11,12 @@ from typing import Any
 import yaml
 from hostile import VALUES, is_on_purpose, is_sentence
 
-from espnet_otreg.regularizers import registry
-from espnet_otreg.slm.config import ENCODERS, SECTIONS
+from espnet_otreg.regularizers.registry import REGULARIZERS
+from espnet_otreg.slm.config import SECTIONS
+from espnet_otreg.slm.encoders.registry import ENCODERS
 from espnet_otreg.slm.espnet_signatures import espnet_options
 from espnet_otreg.slm.projector_config import PROJECTORS
-from espnet_otreg.slm.train_config import OWN_OPTIONS, check_train_arguments
+from espnet_otreg.tasks.train_config import OWN_OPTIONS, check_train_arguments
 
 IN_YAML = {name: value for name, value in VALUES.items() if name not in ("object", "bytes")}
 _ELSEWHERE = {"config", "output_dir"}  # of the command line
@@ -59,13 +60,13 @@ def groups(classes: Path) -> dict[str, Group]:
     for section, cls in SECTIONS.items():
         found[section] = Group({section: {}, **base}, (section,), *_fields(cls))
     for name, cls in ENCODERS.items():
-        conf = {} if name == "precomputed" else {"model": "org/name"}
+        conf = {} if cls.reads_features else {"model": "org/name"}
         around = {**base, "encoder": name, "encoder_conf": conf}
         found[name] = Group(around, ("encoder_conf",), *_fields(cls))
     for name, cls in PROJECTORS.items():
         around = {**base, "projector": name, "projector_conf": {}}
         found[name] = Group(around, ("projector_conf",), *_fields(cls))
-    for name, config in registry._registered.items():
+    for name, config in REGULARIZERS.classes().items():
         around = {**base, "readout_conf": {"classes": str(classes)}, "regularizers": [{name: {}}]}
         found[f"regularizer {name}"] = Group(around, ("regularizers", 0, name), *_fields(config))
     return found

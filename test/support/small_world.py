@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 import torch
 import yaml
+from tiny_experiment import plan_mini
 from tiny_slm import tiny_config, train_tiny_slm
 
 from espnet_otreg.data.kaldi_dir import Utterance, write_data_dir, write_spk2utt, write_table
@@ -59,6 +60,7 @@ def write_waveform_model(root: Path) -> None:
 
 def write_experiment(root: Path) -> None:
     """One pretraining and three models with the scores of three sets."""
+    plan_mini(root / "exp" / "own", modes=["llm"])
     for name in ("pretrain", "sft", "control", "otreg"):
         run = root / "exp" / "own" / f"{name}_s1"
         for data in ("dev", "test", "ood"):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
 from published_corpora import (
     write_commonvoice,
     write_fleurs,
@@ -16,7 +15,7 @@ from published_corpora import (
     write_voxpopuli,
 )
 from tiny_llm import SENTENCES
-from tiny_recipe import CONFIG, CONFIGS, PRESET
+from tiny_recipe import write_preset
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = {"es": ("spanish", "es_419"), "fr": ("french", "fr_fr")}
@@ -49,11 +48,7 @@ class MultiDomainRecipe:
         shutil.copytree(ROOT / "egs2/multi_domain/slm1", self.directory)
         (root / "egs2/TEMPLATE").symlink_to(ROOT / "egs2/TEMPLATE")
         self.corpora = write_corpora(root / "corpora")
-        conf = self.directory / "conf/tiny"
-        conf.mkdir()
-        (conf / "preset.sh").write_text(PRESET.format(encoder=encoder, llm=llm))
-        for name, config in CONFIGS.items():
-            (conf / f"{name}.yaml").write_text(yaml.safe_dump({**CONFIG, **config}))
+        write_preset(self.directory / "conf/tiny", encoder, llm)
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         """The recipe's own run.sh; the Python is the one that runs the tests."""

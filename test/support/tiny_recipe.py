@@ -28,12 +28,7 @@ set -euo pipefail
 mkdir -p data
 cp -r corpus/train corpus/dev corpus/test corpus/ood data/
 """
-PRESET = """: "${{encoder:={encoder}}}"
-: "${{augment_copies:=0}}"
-: "${{llm:={llm}}}"
-: "${{arms:=otreg}}"
-"""
-CONFIG = {
+BASE = {
     "projector_conf": {"stack": 2, "layers": 1, "width": 24, "heads": 4},
     "optim": "adamw",
     "optim_conf": {"lr": 0.002},
@@ -51,15 +46,45 @@ WITH_LLM = {
     "llm_conf": {"adapter": "lora", "lora_rank": 2},
     "compression_conf": {"method": "ctc"},
 }
-CONFIGS = {
+RUNS = {
     "pretrain": {
-        "model_conf": {"cross_entropy_weight": 0.0},
-        "regularizers": [{"ctc": {"weight": 1.0}}],
+        "title": "pretrained projector",
+        "checkpoint": "latest",
+        "modes": ["ctc"],
+        "set": {
+            "model_conf": {"cross_entropy_weight": 0.0},
+            "regularizers": [{"ctc": {"weight": 1.0}}],
+        },
     },
-    "sft": WITH_LLM,
-    "control": WITH_LLM,
-    "otreg": {**WITH_LLM, "regularizers": [{"otreg": {"weight": 0.3}}]},
+    "sft": {"like": "control", "after": "pretrain@latest", "title": "SFT"},
+    "control": {"after": "sft@best", "set": WITH_LLM},
+    "otreg": {
+        "like": "control",
+        "title": "OTReg",
+        "set": {"regularizers": [{"otreg": {"weight": 0.3}}]},
+    },
 }
+EXPERIMENT = {
+    "augment_copies": 0,
+    "base": "base.yaml",
+    "pretrainings": ["pretrain"],
+    "arms": ["otreg"],
+    "runs": RUNS,
+    "compare": [
+        {"baseline": "control", "candidate": "otreg", "primary": True},
+        {"baseline": "sft", "candidate": "control"},
+    ],
+}
+
+
+def write_preset(conf: Path, encoder: Path | str, llm: Path | str, **changed: object) -> Path:
+    """Write ``experiment.yaml`` and ``base.yaml``, with other values of some of the keys of the
+    former."""
+    conf.mkdir(parents=True, exist_ok=True)
+    values = {"encoder": str(encoder), "llm": str(llm), **EXPERIMENT, **changed}
+    (conf / "experiment.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    (conf / "base.yaml").write_text(yaml.safe_dump(BASE, sort_keys=False))
+    return conf
 
 
 def _write_tone(path: Path, text: str, seed: int) -> None:
@@ -100,25 +125,24 @@ def _write_set(directory: Path, copies: int, domain: str) -> None:
 class TinyRecipe:
     """The recipe's directory and how to run it."""
 
-    def __init__(self, directory: Path, encoder: Path, llm: Path) -> None:
+    def __init__(
+        self, directory: Path, encoder: Path, llm: Path, python: Path | None = None
+    ) -> None:
         self.directory = directory
+        self.python = python or Path(sys.executable).parent
         for name, (copies, domain) in SETS.items():
             _write_set(directory / "corpus" / name, copies, domain)
-        conf = directory / "conf" / "tiny"
-        conf.mkdir(parents=True)
-        (conf / "preset.sh").write_text(PRESET.format(encoder=encoder, llm=llm))
-        for name, config in CONFIGS.items():
-            (conf / f"{name}.yaml").write_text(yaml.safe_dump({**CONFIG, **config}))
+        write_preset(directory / "conf/tiny", encoder, llm)
         (directory / "local").mkdir()
         for name, script in {"run.sh": RUN, "local/data.sh": DATA}.items():
             (directory / name).write_text(script)
             (directory / name).chmod(0o755)
 
     def command(self, *options: str) -> tuple[list[str], dict[str, str]]:
-        """Words and environment; the Python is the one that runs the tests."""
+        """Words and environment; the Python is that of the tests if the recipe has no other."""
         environment = {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{self.python}:{os.environ['PATH']}",
             "OTREG_VENV": str(self.directory / "none"),
             "OMP_NUM_THREADS": "1",
         }

@@ -52,8 +52,7 @@ def train_tiny_slm(root: Path, steps: int = 150) -> Path:
     from torch.nn.utils.rnn import pad_sequence
 
     from espnet_otreg.data.kaldi_dir import read_table
-    from espnet_otreg.slm.build import build_model
-    from espnet_otreg.slm.config import parse_slm_config
+    from espnet_otreg.objectives.training import build_training_model
     from espnet_otreg.slm.prompt import encode_transcript
     from espnet_otreg.slm.trained_languages import write_trained_languages
 
@@ -62,7 +61,7 @@ def train_tiny_slm(root: Path, steps: int = 150) -> Path:
     classes = write_classes(llm, features, root / "classes.json")
     config = tiny_config(llm, classes, features)
     torch.manual_seed(0)
-    model = build_model(parse_slm_config(config)).train()
+    model = build_training_model(config).train()
     texts, languages = read_table(features / "text"), read_table(features / "utt2lang")
     sources = read_table(features / "feats.scp")
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=5e-3)
@@ -74,10 +73,10 @@ def train_tiny_slm(root: Path, steps: int = 150) -> Path:
         tokens = [encode_transcript(model.llm.tokenizer, texts[key]) for key in batch]
         spelt = [[ord(c) for c in languages[key]] for key in batch]
         loss, _, _ = model(
-            pad_sequence(speech, batch_first=True),
-            torch.tensor([len(x) for x in speech]),
-            pad_sequence([torch.tensor(t) for t in tokens], True, -1),
-            torch.tensor([len(t) for t in tokens]),
+            speech=pad_sequence(speech, batch_first=True),
+            speech_lengths=torch.tensor([len(x) for x in speech]),
+            text=pad_sequence([torch.tensor(t) for t in tokens], True, -1),
+            text_lengths=torch.tensor([len(t) for t in tokens]),
             language=torch.tensor(spelt),
             language_lengths=torch.full((8,), 2),
             utt_id=batch,

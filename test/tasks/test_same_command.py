@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 import yaml
 from bad_input import files_in
+from data_dir import write_data_dir
 from tiny_training import CONFIG, TinyTraining
 
+from espnet_otreg.data.audio.recording import read_recordings
+from espnet_otreg.data.digests import digests_of, trained_without
+from espnet_otreg.data.kaldi_dir import read_table, write_table
 from espnet_otreg.errors import UserError
-from espnet_otreg.files import read_json, read_yaml
-from espnet_otreg.tasks.same_config import content_of_inputs
+from espnet_otreg.files import read_json, read_yaml, write_json
+from espnet_otreg.tasks.same_config import content_of_inputs, differences
 from espnet_otreg.tasks.training_dir import Start, plan_start, remove_training
 
 README = ("--max_epoch", "4")  # the command of the README has no --resume
@@ -306,3 +310,42 @@ def test_only_what_a_training_wrote_is_removed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     remove_training(tmp_path)
     assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == mine
+
+
+@pytest.mark.parametrize("digests", ["in a table", "of the files"])
+def test_replaced_recordings_and_skipped_ones_are_other_inputs(
+    tmp_path: Path, digests: str
+) -> None:
+    data = write_data_dir(tmp_path / "data", [0.1, 0.2])
+    wav = Path(read_table(data / "wav.scp")["it_core_a_000"])
+    sources = [[str(data / "wav.scp"), "speech", "sound"], [str(data / "text"), "text", "text"]]
+    options = {"train_data_path_and_name_and_type": sources}
+
+    def inputs() -> dict[str, str]:
+        if digests == "in a table":
+            write_table(data / "utt2digest", digests_of(read_recordings(data / "wav.scp")))
+        return content_of_inputs(options)
+
+    before = inputs()
+    assert trained_without({"inputs": before}) == ""
+    wav.write_bytes(wav.read_bytes()[:-1] + b"\1")
+    after = inputs()
+    assert differences({"inputs": before}, {"inputs": after}, {}) == [
+        f"the content of {data}/utt2digest"
+    ]
+    (data / "unreadable").write_text("it_core_a_009 no.wav: truncated\n")
+    assert trained_without({"inputs": inputs()}) not in ("", None)
+
+
+def test_features_are_known_by_their_content_also_in_parts(tmp_path: Path) -> None:
+    described = tmp_path / "feats.json"
+    (tmp_path / "feats.scp").mkdir()  # of espnet2.bin.split_scps
+    sources = [[str(tmp_path / "feats.scp"), "speech", "kaldi_ark"]]
+    options = {"train_data_path_and_name_and_type": sources}
+    write_json(described, {"dim": 4, "content": "0a", "unreadable": None})
+    before = content_of_inputs(options)
+    write_json(described, {"dim": 4, "content": "0b", "unreadable": "7f"})
+    after = content_of_inputs(options)
+    assert before[str(described)] != after[str(described)]
+    assert trained_without({"inputs": before}) == ""
+    assert trained_without({"inputs": after}) == after[str(tmp_path / "unreadable")]

@@ -10,8 +10,7 @@ import pytest
 import torch
 from tiny_training import TinyTraining, same
 
-from espnet_otreg.decoding.joint import JointWeights
-from espnet_otreg.decoding.options import DecodingOptions
+from espnet_otreg.decoding.modes import configure_modes
 from espnet_otreg.decoding.run import decode_sets
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
@@ -70,8 +69,8 @@ def test_other_names_train_the_same_model(trainings: dict[str, Path]) -> None:
 def test_other_names_are_decoded_and_scored_the_same(trainings: dict[str, Path]) -> None:
     scores, texts = [], []
     for root in trainings.values():
-        decode_sets(str(root / "exp"), [str(root / "valid")], ["llm"], str(root / "out"),
-                    DecodingOptions(), joint_weights=JointWeights())  # fmt: skip
+        sets, modes = [str(root / "valid")], configure_modes(["llm"])
+        decode_sets(str(root / "exp"), sets, modes, str(root / "out"))
         texts.append((root / "out/llm/valid/text").read_text(encoding="utf-8"))
         scores.append(score_directory(root / "valid", root / "out/llm/valid/text"))
     assert texts[0] == texts[1] and scores[0] == scores[1]

@@ -24,7 +24,8 @@ def build_editable(directory, config_settings=None, metadata_directory=None):
     while pathlib.Path("slow").exists():
         time.sleep(0.05)
     name = "espnet_otreg-0.1.0"
-    extras = "".join(f"Provides-Extra: {extra}\\n" for extra in ("report", "demo", "test"))
+    names = ("espnet", "report", "demo", "test")
+    extras = "".join(f"Provides-Extra: {extra}\\n" for extra in names)
     needs = "".join(f"Requires-Dist: {line}\\n" for line in open("requirements.txt"))
     files = {
         "espnet_otreg.pth": str(pathlib.Path.cwd()),
@@ -71,6 +72,27 @@ def repository(tmp_path: Path) -> Path:
     (root / "espnet_otreg").mkdir()
     (root / "espnet_otreg/__init__.py").touch()
     return root
+
+
+@pytest.fixture(scope="session")
+def whole_venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with nothing but pip, to be copied."""
+    venv = tmp_path_factory.mktemp("whole") / "venv"
+    subprocess.run([BASE_PYTHON, "-m", "venv", venv], check=True)
+    return venv
+
+
+@pytest.fixture
+def adopted(repository: Path, whole_venv: Path) -> Path:
+    """The miniature's environment, made by somebody else."""
+    return shutil.copytree(whole_venv, repository / "tools/venv", symlinks=True)
+
+
+@pytest.fixture
+def made(adopted: Path) -> Path:
+    """The same as install.sh leaves it before it installs packages."""
+    (adopted / ".otreg-made").write_text(f"{adopted}\n")
+    return adopted
 
 
 # "cuda" is what the default index has: no search for another index.
@@ -126,7 +148,7 @@ def library(repository: Path) -> Callable[..., subprocess.CompletedProcess[str]]
     def run(commands: str, **environment: str) -> subprocess.CompletedProcess[str]:
         script = (
             f"set -euo pipefail; root='{repository}' venv='{repository}/tools/venv' torch= "
-            f"extras=report,demo,test; . '{repository}/tools/lib_install.sh'; {commands}"
+            f"extras=espnet,report,demo,test; . '{repository}/tools/lib_install.sh'; {commands}"
         )
         return subprocess.run(
             [shutil.which("bash") or "bash", "-c", script],

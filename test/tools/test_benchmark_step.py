@@ -10,19 +10,18 @@ from types import ModuleType
 
 import pytest
 import torch
-import yaml
 from scipy.stats import binom
+from tiny_experiment import MINI, plan_mini
 from tiny_training import TinyTraining
 
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
+from espnet_otreg.recipe.preset import Preset
 
 ROOT = Path(__file__).resolve().parents[2]
-CONF = ROOT / "egs2/mini_multi/slm1/conf/mini"
+PRESET = Preset(MINI)
 ARMS = sorted(
-    path.stem
-    for path in CONF.glob("*.yaml")
-    if not path.stem.startswith("pretrain") and "regularizers" in yaml.safe_load(path.read_text())
+    name for name in PRESET.runs if PRESET.stage(name) == "train_arms" and name != "control"
 )
 
 
@@ -58,9 +57,10 @@ def run_tool(
 
 @pytest.fixture(scope="module")
 def sft(tiny_training: TinyTraining, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model, finetuned with the recipe's sft.yaml, which freezes the projector."""
+    """A tiny model, finetuned as the preset mini says, which freezes the projector."""
     directory = tmp_path_factory.mktemp("recipe") / "exp/mini/sft_s1"
-    config = yaml.safe_load((CONF / "sft.yaml").read_text())
+    plan_mini(directory.parent, arms=["control", *ARMS])
+    config = PRESET.config("sft")
     short = {"max_epoch": 1, "num_iters_per_epoch": 1, "batch_size": 4, "regularizers": []}
     done = tiny_training.train(directory, config=config | short)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -93,7 +93,7 @@ def test_one_table_has_the_control_and_every_arm(
 
 
 def test_the_model_trains_as_the_arms_do_and_stays_what_it_is(tool: ModuleType, sft: Path) -> None:
-    training = tool.Training(tool.arm_values(sft, CONF / "control.yaml"), sft)
+    training = tool.Training(tool.arm_values(sft, tool.arms_of(sft)[0]), sft)
     trained = {name for name, p in training.model.named_parameters() if p.requires_grad}
     assert any(name.startswith("projector.") for name in trained)
     assert any("lora_" in name for name in trained)
@@ -101,7 +101,7 @@ def test_the_model_trains_as_the_arms_do_and_stays_what_it_is(tool: ModuleType, 
     training.model.register_forward_hook(lambda model, inputs, output: seen.update(output[1]))
     (batch,) = training.batches(1)
     losses = set()
-    for name, regularizers in tool.read_contenders(CONF).items():
+    for name, regularizers in tool.read_contenders(tool.arms_of(sft)).items():
         seen.clear()
         torch.manual_seed(0)
         assert training.step(batch, regularizers) > 0

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import bad_input
 import numpy as np
 import pytest
 import torch
@@ -43,6 +44,7 @@ def _writer() -> Any:
 
 
 def tool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the tool in a process of its own, which finds the variables of the hub."""
     call = [sys.executable, str(TOOL), *arguments]
     return subprocess.run(call, capture_output=True, text=True)
 
@@ -199,8 +201,8 @@ def test_a_directory_of_someone_else_is_not_touched(packages: Path, tmp_path: Pa
 
 
 def test_gemma_needs_the_explicit_acceptance(tmp_path: Path) -> None:
-    done = tool("gemma-3-270m", "--output", str(tmp_path / "gemma"))
-    assert done.returncode == 1 and not (tmp_path / "gemma").exists()
+    done = bad_input.tool("fetch_model.py", "gemma-3-270m", "--output", tmp_path / "gemma")
+    assert done.status == 1 and not (tmp_path / "gemma").exists()
     assert "https://ai.google.dev/gemma/terms" in done.stderr
     assert "--accept_licence" in done.stderr and done.stderr.count("\n") == 1
 
@@ -215,8 +217,8 @@ def test_gemma_needs_the_explicit_acceptance(tmp_path: Path) -> None:
 def test_mistakes_end_in_one_sentence(
     tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    done = tool(*arguments, "--output", str(tmp_path / "model"))
-    assert done.returncode == 1 and message in done.stderr
+    done = bad_input.tool("fetch_model.py", *arguments, "--output", tmp_path / "model")
+    assert done.status == 1 and message in done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 

@@ -7,7 +7,6 @@ import platform
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +68,7 @@ def test_what_is_missing_is_installed_and_nothing_else(
     assert not (repository / "tools/venv/.otreg-installed").exists()
 
 
+@pytest.mark.usefixtures("made")
 def test_an_interrupted_or_killed_installation_goes_on(
     repository: Path, install: Run, start_install: Start
 ) -> None:
@@ -106,9 +106,8 @@ def test_a_half_made_environment_is_made_anew(
     assert "making it anew" in again.stdout
 
 
-def test_two_at_once_wait_for_each_other(
-    repository: Path, install: Run, start_install: Start
-) -> None:
+@pytest.mark.usefixtures("made")
+def test_two_at_once_wait_for_each_other(repository: Path, start_install: Start) -> None:
     (repository / "slow").touch()
     first = start_install()
     wait_for(repository / "building")
@@ -122,15 +121,13 @@ def test_two_at_once_wait_for_each_other(
 
 
 def test_an_adopted_environment_is_kept_and_a_moved_one_made_anew(
-    repository: Path, install: Run
+    repository: Path, install: Run, adopted: Path
 ) -> None:
-    venv = repository / "tools/venv"
-    subprocess.run([os.path.realpath(sys.executable), "-m", "venv", venv], check=True)
-    adopted = install()
-    assert adopted.returncode == 0, adopted.stderr
-    assert "making" not in adopted.stdout
+    kept = install()
+    assert kept.returncode == 0, kept.stderr
+    assert "making" not in kept.stdout
 
-    (venv / ".otreg-made").write_text(f"{repository}/where/it/was/made\n")
+    (adopted / ".otreg-made").write_text(f"{repository}/where/it/was/made\n")
     moved = install()
     assert moved.returncode == 0, moved.stderr
     assert "making it anew" in moved.stdout

@@ -7,7 +7,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 settings=(
   --preset pretrained         # conf/pretrained
   --seeds "1"                 # "1 2 3" for a claim
-  --decode_modes "ctc llm joint"
   --in_domain "commonvoice"
   --limit 300                 # utterances of each out-of-domain set and language; --full takes all
 )

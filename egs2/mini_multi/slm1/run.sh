@@ -7,7 +7,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 settings=(
   --preset mini               # conf/mini; "--preset pretrained" takes a larger LLM
   --seeds "1"                 # "1 2 3" for a claim
-  --decode_modes "ctc llm joint"
   --limit 60                  # utterances of each out-of-domain set and language
 )
 exec ../../TEMPLATE/slm1/slm.sh "${settings[@]}" -- "$@"

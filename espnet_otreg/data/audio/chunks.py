@@ -98,8 +98,8 @@ def _end_of_chunks(content: bytes, place: int, layout: Layout, samples: bytes, n
     return min(place, len(content))
 
 
-def _says_nothing(tail: bytes, rate_bytes: float) -> bool:
-    """Whether what follows the samples is a tag, text, zeros, or too short to matter."""
+def _is_tag_or_padding(tail: bytes, rate_bytes: float) -> bool:
+    """Whether what follows the samples is a tag, text, zeros, or too short to be audio."""
     if len(tail) < rate_bytes * _FRAME_SECONDS or tail.startswith(_TAGS):
         return True
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n\0" for byte in tail[:4096])
@@ -228,7 +228,7 @@ class Samples:
             return Extent(self.chunk.size, True)
         if not self.chunk.size or self._fits() or self._is_cut():
             return self._to_the_end()
-        if not _says_nothing(tail, self.rate_bytes):
+        if not _is_tag_or_padding(tail, self.rate_bytes):
             raise UserError(
                 f"{len(tail)} bytes follow the samples that the header declares, and nothing says "
                 "what they are",

@@ -1,4 +1,4 @@
-"""What was resampled or mixed, to be said once in a run."""
+"""Counts of resampled and mixed recordings, reported once in a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A decoded recording, and what can be wrong with its coding."""
+"""A decoded recording, and the errors of damaged ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one way from anything that holds a recording to mono samples."""
+"""Reading of recordings in any form as checked mono samples."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def audio_seconds(source: AudioSource) -> float:
 def speech_samples(
     audio: Any, rate: int = 16000, mix_channels: bool = True, resample: bool = True
 ) -> Samples:
-    """Mono samples of whatever a Python program may hold as a recording.
+    """Mono samples of a recording given as path, bytes, file object, array or tensor.
 
     Args:
         audio: a path, bytes or binary file; an array or tensor of samples at ``rate``, (N,),

@@ -17,7 +17,15 @@ class AudioOptions:
 DEFAULT_AUDIO = AudioOptions()
 
 
-def _truth(text: str) -> bool:
+def truth(text: str) -> bool:
+    """What an option of a command line says.
+
+    Raises:
+        argparse.ArgumentTypeError: unless it is true or false.
+
+    >>> truth("True"), truth("false")
+    (True, False)
+    """
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"expected true or false, found {text!r}")
     return text.lower() == "true"
@@ -35,9 +43,7 @@ def add_audio_options(parser: argparse.ArgumentParser) -> None:
         ("resample", "convert other rates to 16 kHz; false refuses them"),
         ("mix_channels", "average the channels of a recording; false refuses several"),
     ):
-        parser.add_argument(
-            f"--{name}", type=_truth, nargs="?", const=True, default=True, help=text
-        )
+        parser.add_argument(f"--{name}", type=truth, nargs="?", const=True, default=True, help=text)
 
 
 def audio_options(arguments: argparse.Namespace) -> AudioOptions:

@@ -24,7 +24,8 @@ from espnet_otreg.errors import UserError
 
 @functools.lru_cache(maxsize=1)
 def _decoded(path: str, size: int, changed: int) -> Decoded:
-    """A recording of which parts are wanted, one after another; size and time tell a new file."""
+    """A recording of which parts are wanted, one after another; size and time of the last change
+    of any kind, which no program can set, tell a new file."""
     decoded = decode(read_source(path))
     check_samples(decoded.samples, path)
     return decoded
@@ -76,7 +77,7 @@ class Recording:
         if self.start is None and self.end is None:
             return read_declared(read_source(self.path), policy)[0]
         status = os.stat(self.path)
-        whole = _decoded(self.path, status.st_size, status.st_mtime_ns)
+        whole = _decoded(self.path, status.st_size, status.st_ctime_ns)
         samples = span(whole.samples, whole.rate, self.start, self.end, self.path)
         return policy.convert(samples, whole.rate, self.path)
 

@@ -137,7 +137,7 @@ def mix(samples: NDArray[Any], where: str) -> Samples:
 
 
 def as_array(value: Any, where: str) -> NDArray[Any]:
-    """A NumPy array of a tensor, an array or whatever has ``__array__``.
+    """A NumPy array of a tensor, an array or another object with ``__array__``.
 
     Raises:
         UserError: if that is not possible.

@@ -28,6 +28,7 @@ def main(arguments: Sequence[str]) -> None:
         fail(f"{source}: {len(lines)} lines cannot be cut into {len(parts)} parts; use less --nj")
     for index, part in enumerate(parts):
         first, last = (len(lines) * n // len(parts) for n in (index, index + 1))
+        part.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(b"".join(lines[first:last]))
 
 

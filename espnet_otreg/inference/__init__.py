@@ -1,0 +1,1 @@
+"""Use of a trained model: packing it, loading it elsewhere, transcribing."""
