@@ -40,15 +40,6 @@ class RunEntry:
 
 
 @dataclass(frozen=True)
-class PairEntry:
-    """Two runs to compare."""
-
-    baseline: str
-    candidate: str
-    primary: bool = False
-
-
-@dataclass(frozen=True)
 class DecodeEntry:
     """Ways of decoding: of all runs, and more for the first arm."""
 
@@ -226,14 +217,15 @@ class Preset:
         pairs = []
         for number, values in enumerate(self.entry.compare):
             where = f"compare.{number}"
-            entry = parse_config(PairEntry, values, where, self.errors)
-            for role in ("baseline", "candidate") if entry is not None else ():
-                name = getattr(entry, role)
+            pair = parse_config(Pair, values, where, self.errors)
+            if pair is None:
+                continue
+            for role in ("baseline", "candidate"):
+                name = getattr(pair, role)
                 if name not in self._raw:
                     hint = did_you_mean(name, self._raw)
                     self.errors.append(f"{where}.{role}: there is no run {name!r}; {hint}")
-            if entry is not None:
-                pairs.append(Pair(entry.baseline, entry.candidate, entry.primary))
+            pairs.append(pair)
         if sum(pair.primary for pair in pairs) > 1:
             self.errors.append("compare: several pairs are primary; a claim is made about one")
         said = {frozenset((pair.baseline, pair.candidate)) for pair in pairs}
