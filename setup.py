@@ -31,6 +31,8 @@ ESPNET = [
     "language-data>=1.4,<2",
     "whisper-normalizer>=0.1.15,<0.2",
     "gguf>=0.19,<1",
+    # KenLM itself has no wheels and would need a compiler; these are made of its source.
+    "ufal-kenlm>=26.4.1,<27",
     "omegaconf>=2.3,<3",
     "humanfriendly>=10,<11",
     "tqdm>=4.64,<5",
@@ -56,6 +58,7 @@ EXTRAS = {
         "pytest-xdist>=3.8,<4",
         "hypothesis>=6.150,<7",
         "packaging>=24,<27",
+        "RapidFuzz>=3,<4",
         "POT>=0.9.6,<0.10",
         "geomloss>=0.3.1,<0.4",
         "kaldialign>=0.12,<0.13",

@@ -35,6 +35,7 @@ class Training:
         checkpoint: file name in ``directory`` of the checkpoint that is used.
         text: ``"paired"``, or ``"unpaired"`` where utterances get the transcripts of others.
         modes: the ways in which it is decoded; none for a training that others go on from only.
+        speech: which part of the training speech it sees; None for all.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Training:
     checkpoint: str
     text: str
     modes: tuple[str, ...]
+    speech: Mapping[str, Any] | None = None
 
     @property
     def checkpoint_path(self) -> Path:
@@ -80,6 +82,7 @@ class Experiment:
         pairs: comparisons of these runs, the primary one first.
         trainings: all trainings in the order in which they are possible.
         earlier: trainings of the same directory that an earlier call asked for.
+        encoder_layers: features are the hidden state behind so many; None for the final output.
     """
 
     directory: Path
@@ -94,6 +97,7 @@ class Experiment:
     pairs: tuple[Pair, ...]
     trainings: tuple[Training, ...]
     earlier: tuple[Training, ...] = ()
+    encoder_layers: int | None = None
 
     @property
     def primary(self) -> Pair | None:

@@ -288,10 +288,14 @@ def sha256_file(path: str | Path) -> str:
 
 
 @contextlib.contextmanager
-def lock_directory(directory: str | Path) -> Iterator[None]:
+def lock_directory(directory: str | Path, waits: bool = False) -> Iterator[None]:
     """Hold ``directory`` for this process, so that two runs never write into it at once.
 
     The lock is the kernel's (``flock`` on ``<directory>/.lock``): a killed process leaves none.
+
+    Args:
+        directory: is made if it is not there.
+        waits: for another process that holds it.
 
     Raises:
         UserError: if another process holds it.
@@ -300,7 +304,7 @@ def lock_directory(directory: str | Path) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / ".lock", "a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         except BlockingIOError:
             file.seek(0)
             raise UserError(

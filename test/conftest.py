@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from bad_input import ForkServer
 from hypothesis import settings
+from tiny_corpus import DIM
 from tiny_training import TinyTraining, make_tiny_training
 from tiny_whisper import build_tiny_whisper
 
@@ -53,6 +55,19 @@ def tiny_training(
 ) -> TinyTraining:
     """Everything that a training reads, made once."""
     return make_tiny_training(tmp_path_factory.mktemp("training"), fork_server)
+
+
+@pytest.fixture(scope="session")
+def upper_training(
+    fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
+) -> TinyTraining:
+    """The same on features of the fourth of six layers of a Whisper, which lies beside them."""
+    training = make_tiny_training(tmp_path_factory.mktemp("upper"), fork_server)
+    build_tiny_whisper(DIM, layers=6).save_pretrained(training.root / "whisper")
+    for kind in ("train", "valid"):
+        facts = training.root / kind / "feats.json"
+        facts.write_text(json.dumps(json.loads(facts.read_text()) | {"layer": 4}))
+    return training
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@
     tools/benchmark_scaling.py [--model egs2/mini_multi/slm1/exp/mini/sft_s1] [--steps 10]
         [--hours 1000] [--processes 1 2 4 8 16 32 64] [--bandwidth 1.25e9]
 
-Each point is a process of its own that trains on batches of a finished run as stage 8 does, with
+Each point is a process of its own that trains on batches of a finished run as stage 9 does, with
 an LLM of the same layout and another size, of random weights and without compression.
 Floating-point operations are counted by PyTorch while the step runs; memory is the process's peak
 beyond what it held before the model was built. Time is fitted as a + b * operations; memory as
@@ -91,7 +91,7 @@ def measure(values: dict[str, Any], steps: int) -> Point:
         "bytes": 1024.0 * (peak - before),
         "frozen": sum(p.numel() for p in parameters if not p.requires_grad),
         "trained": sum(p.numel() for p in parameters if p.requires_grad),
-        "speech_seconds": speech / (steps + 1) * values["encoder_conf"]["frame_seconds"],
+        "speech_seconds": speech / (steps + 1) * training.model.encoder.frame_seconds,
     }
 
 

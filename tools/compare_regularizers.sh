@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every method of the preset mini beside its control: three seeds, the test sets of the demo, the
 # cost of a training step. Writes the tables of docs/regularizers.md and a section of RESULTS.md.
-# What is done already, by tools/demo.sh too, is not done again.
+# What is done already, by tools/reproduce.sh too, is not done again.
 #
 #   tools/compare_regularizers.sh [OPTIONS]        OPTIONS of egs2/mini_multi/slm1/run.sh
 #

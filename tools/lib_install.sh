@@ -76,10 +76,11 @@ stamp_text() { # stamp_text TORCH: what the finished environment was made from
   echo "root ${root}"
   echo "setup $(cksum <"${root}/setup.py")"
   echo "torch $1"
+  echo "extras ${extras}"
 }
 
-stamped_torch() {
-  sed -n 's/^torch //p' "${venv}/.otreg-installed" 2>/dev/null || true
+stamped() { # stamped torch | extras
+  sed -n "s/^$1 //p" "${venv}/.otreg-installed" 2>/dev/null || true
 }
 
 stamp_holds() {
@@ -158,11 +159,13 @@ install_packages() {
   add_torch_arguments "${chosen}"
   check_space "${chosen}"
   log_line "installing packages into ${venv}: some minutes the first time"
+  local started=${SECONDS}
   # setuptools warns at length about every editable installation. Modules are compiled when they
   # are first imported, which most of them never are.
   PYTHONWARNINGS=ignore "${venv}/bin/python" -m pip install --no-compile "${arguments[@]}" || die \
     "not all packages could be installed (pip's reason is above)" \
     "run this again when that is mended: it goes on where it stopped"
   "${venv}/bin/python" "${root}/tools/check_install.py" --extras "${extras}" || exit 1
+  echo "$((SECONDS - started))" >"${venv}/.otreg-seconds"
   write_stamp
 }

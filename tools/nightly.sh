@@ -16,4 +16,5 @@ venv=${OTREG_VENV:-${root}/tools/venv}
 unset PYTHONPATH PYTHONDONTWRITEBYTECODE
 export OMP_NUM_THREADS=1
 "${venv}/bin/python" "${root}/tools/kill_recipe.py" --kills 20
+"${venv}/bin/python" "${root}/tools/kill_synthesis.py"
 "${venv}/bin/python" "${root}/tools/soak.py" --minutes 30

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from espnet_otreg.errors import run_main
+from espnet_otreg.ranges import JOBS
 
 
 def _words(text: str) -> list[str]:
@@ -30,6 +31,9 @@ def get_parser() -> argparse.ArgumentParser:
     plan.add_argument("--floor_modes", type=_words, default=["preset"], metavar="MODES",
                       help="of the first arm too; preset: as experiment.yaml says")  # fmt: skip
     plan.add_argument("--stages", type=_words, metavar="STAGES", help="that train, in order")
+    plan.add_argument("--synthesis", metavar="FILE", help="in place of the preset's")
+    plan.add_argument("--accept_licence", action="store_true", help="of voices that are not free")
+    plan.add_argument("--num_splits", type=JOBS, default=1, help="parts of the training set")
     plan.add_argument("--dry_run", action="store_true", help="write nothing")
     show = verbs.add_parser("show", help="print a run's configuration as YAML")
     show.add_argument("--conf", type=Path, required=True, help="directory of experiment.yaml")
@@ -59,6 +63,9 @@ def main() -> None:
         modes=args.decode_modes or None,
         floor_modes=None if args.floor_modes == ["preset"] else args.floor_modes,
         stages=args.stages or TRAINING_STAGES,
+        synthesis=args.synthesis or None,
+        accept_licence=args.accept_licence,
+        num_splits=args.num_splits,
     )
     lines = list(plan.lines())
     if not args.dry_run:

@@ -10,6 +10,7 @@ import argparse
 
 from espnet_otreg.errors import UserError, run_main
 from espnet_otreg.ranges import COUNT, JOBS, SECONDS, SEED, SHARES
+from espnet_otreg.startup import without_garbage_collection
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -28,7 +29,17 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--job", type=SHARES, help="do only this job, from 1")
     parser.add_argument("--num_jobs", type=SHARES, help="jobs to cut the work into")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument(
+        "--layer",
+        type=COUNT,
+        help="take the hidden state behind this layer (0: before the first) of a Whisper model",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16"),
+        default="float32",
+        help="precision of encoder and archive; auto: the faster one, by a measurement",
+    )
     parser.add_argument(
         "--batch_seconds",
         type=SECONDS,
@@ -53,7 +64,8 @@ def main() -> None:
     data, output = arguments.pop("data"), arguments.pop("output")
     if len(data) != len(output):
         raise UserError(f"--data names {len(data)} directories, --output {len(output)}")
-    from espnet_otreg.features.extraction import extract_features
+    with without_garbage_collection():
+        from espnet_otreg.features.extraction import extract_features
 
     for source, target in zip(data, output, strict=True):
         extract_features(source, target, **arguments)

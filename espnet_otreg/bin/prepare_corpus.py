@@ -27,6 +27,10 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--subset", help=f"the publisher's set, of {', '.join(sorted(published))}; others have none"
     )
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE",
+        help="ids of the utterances to keep, one on a line; others are logged as unconfirmed",
+    )  # fmt: skip
     parser.add_argument("--nj", type=JOBS, default=2, help="files looked at at a time")
     return parser
 
@@ -35,6 +39,7 @@ def main() -> None:
     """Prepare and print the number of utterances."""
     arguments = get_parser().parse_args()
     from espnet_otreg.data.corpora import CORPORA, published_corpora
+    from espnet_otreg.data.keep import keep_listed
     from espnet_otreg.data.languages import canonical_language
 
     language = canonical_language(arguments.language)
@@ -50,6 +55,8 @@ def main() -> None:
         log = published.prepare(*places, arguments.subset, arguments.nj)
     else:
         log = CORPORA[arguments.corpus](*places)
+    if arguments.keep:
+        keep_listed(arguments.output_dir, arguments.keep, log)
     print(f"{arguments.output_dir}: {log.kept} utterances, {log.seconds:.1f} s")
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from espnet_otreg.errors import UserError, run_main
+from espnet_otreg.startup import without_garbage_collection
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -27,6 +28,13 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="DOMAIN",
         help="the domains that are in-domain, or no name for none; core_sounds if not given",
     )
+    parser.add_argument(
+        "--beside",
+        nargs="*",
+        default=[],
+        metavar="DOMAIN",
+        help="domains that stand beside the out-of-domain sets and count in no mean of theirs",
+    )
     parser.add_argument("--plan_image", type=Path, help="PNG of a transport plan to draw")
     parser.add_argument("--plan_utterance", help="id of its utterance; chosen if not given")
     parser.add_argument(
@@ -39,13 +47,14 @@ def get_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Measure, draw, and print one line for each test set."""
     args = get_parser().parse_args()
-    from espnet_otreg.files import write_json
-    from espnet_otreg.report.analyze import analyze
-    from espnet_otreg.report.plan_picture import draw_plan, plan_of
-    from espnet_otreg.slm.build import load_model
+    with without_garbage_collection():
+        from espnet_otreg.files import write_json
+        from espnet_otreg.report.analyze import analyze
+        from espnet_otreg.report.plan_picture import draw_plan, plan_of
+        from espnet_otreg.slm.build import load_model
 
-    model = load_model(args.model_dir, args.checkpoint, args.device)
-    analysis = analyze(model, args.data_dir, args.in_domain)
+        model = load_model(args.model_dir, args.checkpoint, args.device)
+    analysis = analyze(model, args.data_dir, args.in_domain, args.beside)
     write_json(args.output, analysis)
     if args.plan_image:
         plan = plan_of(model, args.data_dir, args.plan_utterance, args.audio_dir)

@@ -19,6 +19,7 @@ from espnet_otreg.decoding.modes import (
 )
 from espnet_otreg.errors import ConfigErrors, run_main
 from espnet_otreg.ranges import WORK_RANGES, range_errors
+from espnet_otreg.startup import without_garbage_collection
 
 _FEW = 4  # modes that are listed behind an option
 
@@ -85,7 +86,8 @@ def main() -> None:
     chosen = {name: value for name, value in values.items() if value != parser.get_default(name)}
     for sentence in without_effect(chosen, modes):
         print(f"note: {sentence}", file=sys.stderr)
-    from espnet_otreg.decoding.run import decode_sets
+    with without_garbage_collection():
+        from espnet_otreg.decoding.run import decode_sets
 
     decode_sets(
         args.model_dir,

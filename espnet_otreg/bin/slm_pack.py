@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from espnet_otreg.errors import run_main
+from espnet_otreg.startup import without_garbage_collection
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -26,9 +27,10 @@ def get_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Parse the command line and pack."""
     args = get_parser().parse_args()
-    from espnet_otreg.inference.pack import pack_model
+    with without_garbage_collection():
+        from espnet_otreg.inference.pack import pack_model
 
-    pack_model(args.model_dir, args.output, args.checkpoint, args.copy_models)
+        pack_model(args.model_dir, args.output, args.checkpoint, args.copy_models)
     print(f"{args.output}: packed; transcribe with slm_transcribe --model_dir {args.output}")
 
 

@@ -11,9 +11,10 @@ from espnet_otreg.errors import run_main
 def get_parser() -> argparse.ArgumentParser:
     """The options of the command."""
     parser = argparse.ArgumentParser(
-        description="Write results.md, pages by topic, results.json, table.txt and pictures from "
-        "the scores and analyses of an experiment: of the runs, seeds and modes that run.sh was "
-        "last called with. What is published goes to results/NAME beside the documents named.",
+        description="Write results.md, pages by topic, results.json, table.txt, next.txt and "
+        "pictures from the scores and analyses of an experiment: of the runs, seeds and modes that "
+        "run.sh was last called with. What is published goes to results/NAME beside the documents "
+        "named.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--exp", type=Path, required=True, help="experiment directory, exp/mini")

@@ -37,6 +37,13 @@ def get_parser() -> argparse.ArgumentParser:
         help="the domains that are in-domain, or no name for none; core_sounds if not given",
     )
     parser.add_argument(
+        "--beside",
+        nargs="*",
+        default=[],
+        metavar="DOMAIN",
+        help="domains that stand beside the out-of-domain sets and count in no mean of theirs",
+    )
+    parser.add_argument(
         "--equivalences",
         type=Path,
         metavar="YAML",
@@ -66,7 +73,12 @@ def main() -> None:
     if args.output.is_dir():
         raise UserError("this is a directory", f"--output {args.output}", "name a file in it")
     score = score_directory(
-        args.reference_dir, args.hypothesis, args.normalizer, args.in_domain, args.equivalences
+        args.reference_dir,
+        args.hypothesis,
+        args.normalizer,
+        args.in_domain,
+        args.equivalences,
+        args.beside,
     )
     measures = score_measures(score, args.metric)
     write_score_directories(

@@ -29,9 +29,9 @@ def main() -> None:
     if "--check" in arguments:
         print("the configuration is in order")
         return
-    from espnet_otreg.tasks.startup import without_type_checks
+    from espnet_otreg.tasks.startup import quick_start
 
-    with without_type_checks():
+    with quick_start():
         from espnet_otreg.tasks.slm import SLMTask
     SLMTask.main(cmd=["--help" if argument == "--help_all" else argument for argument in arguments])
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from espnet_otreg.decoding.modes import SAMPLES, Mode, configure_modes, known_modes, mode_options
 from espnet_otreg.errors import UserError, run_main
 from espnet_otreg.inference.outputs import FORMATS, quiet_about_closed_pipe
-from espnet_otreg.inference.startup import without_compiler, without_garbage_collection
+from espnet_otreg.inference.startup import without_compiler
 from espnet_otreg.ranges import BATCH_SIZE
+from espnet_otreg.startup import without_garbage_collection
 
 if TYPE_CHECKING:
     from espnet_otreg.inference.speech_lm import SpeechLM

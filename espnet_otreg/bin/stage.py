@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from espnet_otreg.errors import run_main
 from espnet_otreg.ranges import JOBS, Range
@@ -26,9 +27,16 @@ def get_parser() -> argparse.ArgumentParser:
     run.add_argument("--num_nodes", type=JOBS, default=1)
     run.add_argument("--force", choices=("true", "false"), default="false",
                      help="whether what is done already runs, too")  # fmt: skip
+    run.add_argument(
+        "--times",
+        type=Path,
+        metavar="FILE",
+        help="times of another machine, from which this run's are told if it is there",
+    )
     run.add_argument("--dry_run", action="store_true", help="print the commands")
     domains = verbs.add_parser("domains", help="fail unless these are domains of the test sets")
     domains.add_argument("--in_domain", nargs="*", required=True, metavar="DOMAIN")
+    domains.add_argument("--beside", nargs="*", default=[], metavar="DOMAIN")
     domains.add_argument("--data_dir", nargs="+", required=True, help="the test sets")
     return parser
 
@@ -36,6 +44,7 @@ def get_parser() -> argparse.ArgumentParser:
 def run_stages(args: argparse.Namespace) -> int:
     """Read the declarations and run them; the exit status."""
     from espnet_otreg.recipe.display import Display
+    from espnet_otreg.recipe.forecast import forecast
     from espnet_otreg.recipe.launch import Launcher
     from espnet_otreg.recipe.runner import Runner, RunOptions, show_all
     from espnet_otreg.recipe.steps import parse_declarations
@@ -49,8 +58,11 @@ def run_stages(args: argparse.Namespace) -> int:
         for line in show_all(declared, launcher):
             print(line)
         return 0
+    display = Display(args.go_on, args.stages)
+    if args.times is not None and (told := forecast(declared, args.exp, args.times)):
+        display.line(told)
     options = RunOptions(args.exp, args.shared, args.models_at_once, args.force == "true")
-    return Runner(options, declared, launcher, Display(args.go_on, args.stages)).run()
+    return Runner(options, declared, launcher, display).run()
 
 
 def main() -> None:
@@ -60,7 +72,7 @@ def main() -> None:
         sys.exit(run_stages(args))
     from espnet_otreg.scoring.references import check_domains
 
-    check_domains(args.in_domain, args.data_dir)
+    check_domains(args.in_domain, args.data_dir, args.beside)
 
 
 if __name__ == "__main__":

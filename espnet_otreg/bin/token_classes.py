@@ -15,7 +15,9 @@ def get_parser() -> argparse.ArgumentParser:
         "classes of the projector's CTC read-out, and the anchor token is its blank.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--text", type=Path, required=True, help="Kaldi text of the training set")
+    parser.add_argument(
+        "--text", type=Path, nargs="+", required=True, help="Kaldi text of the training speech"
+    )
     parser.add_argument("--llm", required=True, help="the LLM: directory or hub name")
     parser.add_argument("--output", type=Path, required=True, help="classes.json to write")
     parser.add_argument("--anchor_token", help="for an LLM whose pad token cannot serve")
@@ -29,7 +31,7 @@ def main() -> None:
     from espnet_otreg.files import write_json
     from espnet_otreg.slm.token_classes import count_token_classes
 
-    transcripts = list(read_table(args.text).values())
+    transcripts = [text for path in args.text for text in read_table(path).values()]
     classes = count_token_classes(transcripts, args.llm, args.anchor_token)
     write_json(args.output, classes)
     tokens, rare = sum(classes["counts"]), sum(count < 5 for count in classes["counts"])

@@ -1,4 +1,4 @@
-"""Train a small LLM and its SentencePiece tokenizer on text alone (stage 4)."""
+"""Train a small LLM and its SentencePiece tokenizer on text alone (stage 5)."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 import urllib.error
 import urllib.request
 import zlib
@@ -20,8 +21,10 @@ from typing import IO
 from espnet_otreg.data.sources import Package, Source
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import atomic_write, read_json, replace_directory, write_json
+from espnet_otreg.log_times import fetched
 
 _CONTENT = ".content.json"
+_EARLIER = "archives fetched earlier"
 _AR_MAGIC = b"!<arch>\n"
 _CHUNK = 1 << 20
 
@@ -267,20 +270,24 @@ def obtain(source: Source, download_dir: str | Path, data_root: str | Path | Non
     else:
         store.mkdir(parents=True, exist_ok=True)
         ways = {
-            "archives fetched earlier": lambda: _from_data_root(source, store),
+            _EARLIER: lambda: _from_data_root(source, store),
             "apt-get download": lambda: _from_apt(source, store),
             "the publisher": lambda: _from_publisher(source, store),
             "a Debian mirror": lambda: _from_mirrors(source, store),
         }
     failures = []
     for way, fetch in ways.items():
+        started = time.monotonic()
         try:
-            _install(fetch(), source, download_dir / source.name)
+            archives = fetch()
+            if not data_root and way != _EARLIER:
+                print(fetched(source.name, archives, time.monotonic() - started), flush=True)
+            _install(archives, source, download_dir / source.name)
             return way
         except UserError as error:
             failures.append(f"{way}: {error}")
     # That nothing had been fetched before is no failure worth a user's time.
-    told = [failure for failure in failures if not failure.startswith("archives fetched earlier")]
+    told = [failure for failure in failures if not failure.startswith(_EARLIER)]
     raise UserError(
         f"the corpus {source.name} cannot be had: {' | '.join(told or failures)}",
         mend=f"give existing copies with --data_root ({' '.join(p.name for p in source.packages)})",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from espnet_otreg.data.kaldi_dir import Utterance
+from espnet_otreg.data.kaldi_dir import Utterance, read_table
+from espnet_otreg.data.languages import read_languages
 from espnet_otreg.errors import UserError
 
 
@@ -42,3 +44,36 @@ def without_texts_of(
         seen = (utterance.language, utterance.text) in trained
         (removed if seen else kept).append(utterance)
     return kept, removed
+
+
+def kept_out(paths: Iterable[Path]) -> list[Path]:
+    """The data directories that a list of paths stands for.
+
+    Args:
+        paths: data directories, or directories that hold some: of these all but ``train``.
+
+    Raises:
+        UserError: if there is none at one of the paths.
+    """
+    found = []
+    for path in paths:
+        inside = [path] if (path / "text").is_file() else sorted(path.glob("*/"))
+        sets = [one for one in inside if (one / "text").is_file() and one.name != "train"]
+        if not sets:
+            raise UserError("no data directory with a text here", str(path), "check the path")
+        found += sets
+    return found
+
+
+def read_transcripts(directories: Iterable[Path]) -> dict[str, set[str]]:
+    """Transcripts of data directories by language.
+
+    Raises:
+        UserError: if a table is missing or malformed.
+    """
+    transcripts: dict[str, set[str]] = {}
+    for directory in directories:
+        languages = read_languages(directory / "utt2lang")
+        for utterance, text in read_table(directory / "text").items():
+            transcripts.setdefault(languages[utterance], set()).add(text)
+    return transcripts

@@ -55,7 +55,14 @@ def _mend(name: str, text: str, language: str, log: PrepLog) -> str:
     return alone
 
 
-def _transcripts(path: Path, language: str, log: PrepLog) -> dict[str, str]:
+def read_core_texts(path: Path, language: str, log: PrepLog) -> dict[str, str]:
+    """Id -> text of a ``core-sounds-XX.txt``, the publisher's accidents undone.
+
+    Args:
+        path: of the file.
+        language: its language.
+        log: gets what is mended, and ids that are given twice.
+    """
     texts: dict[str, str] = {}
     for name, text in read_transcripts(path):
         if name in texts and (language, name, text) in _MISTYPED_IDS:
@@ -105,7 +112,7 @@ def prepare_core_sounds(corpus_dir: str | Path, output_dir: str | Path, language
         path.relative_to(corpus_dir).with_suffix("").as_posix(): path
         for path in sorted(corpus_dir.rglob("*.g722"))
     }
-    texts = _transcripts(transcripts, language, log)
+    texts = read_core_texts(transcripts, language, log)
     speaker = f"{language}_core_{VOICES[language]}"
     utterances = []
     for name, raw in _pair(texts, set(recordings), log).items():

@@ -14,9 +14,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from espnet_otreg.data import commonvoice, fleurs, librispeech, mls, voxpopuli
+from espnet_otreg.data.amazon_queen import prepare_amazon_queen
 from espnet_otreg.data.core_sounds import prepare_core_sounds
 from espnet_otreg.data.drascula import prepare_drascula
 from espnet_otreg.data.festvox_ru import prepare_festvox_ru
+from espnet_otreg.data.menardi import prepare_menardi
 from espnet_otreg.data.prep_log import PrepLog
 from espnet_otreg.data.publishers import LICENCES
 from espnet_otreg.data.synthetic import ESPEAK, PICO, prepare_synthetic
@@ -33,6 +35,8 @@ CORPORA: dict[str, Prepare] = {
     "drascula": prepare_drascula,
     "tuxpaint": prepare_tuxpaint,
     "festvox_ru": prepare_festvox_ru,
+    "amazon_queen": prepare_amazon_queen,
+    "menardi": prepare_menardi,
     "pico_synthetic": partial(prepare_synthetic, PICO),
     "espeak_synthetic": partial(prepare_synthetic, ESPEAK),
 }

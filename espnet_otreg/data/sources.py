@@ -116,12 +116,41 @@ SOURCES: dict[str, Source] = {
             "7cf8e862a5a95420b95b09824e18d5f543e4ecd7456381eda6e543375280ead8",
         ),
         Source(
+            name="menardi",
+            packages=(
+                Package(
+                    "asterisk-prompt-it-menardi-wav",
+                    "1.4.22+mm20110907-3.1",
+                    "a/asterisk-prompt-it",
+                ),
+                Package("asterisk-core-sounds-it", "1.6.1-1", "a/asterisk-core-sounds"),
+            ),
+            members=(
+                r"usr/share/asterisk/sounds/it_IT_f_Menardi/(.+\.wav)",
+                r"usr/share/doc/[^/]+/(core-sounds-it\.txt)(?:\.gz)?",
+            ),
+            sha256="2d8a793ee7d3df4ca3f0773275c28af2cbd407f90319fd40107208e166b5671e",
+            licence="CC BY-SA 3.0",
+            attribution="recorded by Marco Menardi and his wife Paola Dal Zot (the voice), "
+            "http://www.voip.ammdomus.it",
+        ),
+        Source(
             name="drascula",
             packages=(Package("drascula", "1.0+ds4-2", "d/drascula"),),
             members=(r"usr/share/scummvm/drascula/en/(drascula\.dat|[A-Z]*[0-9]+\.ALS)",),
             sha256="2dfd05545b602a9c669f05033f17393135d0b33c8d45dd76370ddb71ac875e57",
             licence="Drascula licence (redistributable, not for sale)",
             attribution="Drascula: The Vampire Strikes Back, (C) 1996-2008 Alcachofa Soft S.L.",
+        ),
+        Source(
+            name="amazon_queen",
+            packages=(
+                Package("flight-of-the-amazon-queen", "1.0.0-9", "f/flight-of-the-amazon-queen"),
+            ),
+            members=(r"usr/share/scummvm/flight-of-the-amazon-queen/(queen\.1c)",),
+            sha256="113abe58c0f82b38337b38831f49a23c2b65070c39fd39303a57a7b9693e08a5",
+            licence="Amazon Queen licence (free to pass on, not for sale by itself)",
+            attribution="Flight of the Amazon Queen, (C) 1995 John Passfield, Steven Stamatiadis",
         ),
         Source(
             name="tuxpaint",

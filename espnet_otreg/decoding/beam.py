@@ -11,14 +11,22 @@ from espnet_otreg.decoding.hypothesis import Generated
 from espnet_otreg.decoding.state import LLMState
 
 
-class _Finished:
-    """The likeliest finished hypotheses of one utterance, best first."""
+class Finished:
+    """The best finished hypotheses of one utterance.
+
+    Args:
+        size: how many are kept.
+
+    Attributes:
+        rows: scores and hypotheses, best first.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.rows: list[tuple[float, Generated]] = []
 
     def add(self, score: float, generated: Generated) -> None:
+        """One more; the worst may have to go."""
         self.rows = sorted([*self.rows, (score, generated)], key=lambda row: -row[0])[: self.size]
 
     def beats(self, score: float) -> bool:
@@ -63,7 +71,7 @@ def beam_search(
     """
     device = prefix.hidden.device
     stops = torch.tensor(stop_ids, device=device)
-    finished = [_Finished(num_beams) for _ in limits]
+    finished = [Finished(num_beams) for _ in limits]
     active = torch.arange(len(limits), device=device)
     limit_of = torch.tensor(limits, device=device)
     state = prefix.select(active.repeat_interleave(num_beams).tolist())

@@ -1,4 +1,4 @@
-"""The candidates of joint decoding: proposed by CTC or by the LLM, scored by both."""
+"""The candidates of joint decoding: found by CTC, by the LLM or by both, scored by both."""
 
 from __future__ import annotations
 
@@ -12,12 +12,8 @@ from espnet_otreg.decoding.encoded import EncodedSpeech
 from espnet_otreg.decoding.hypothesis import Candidate, Generated
 from espnet_otreg.decoding.rescoring import transcript_log_probs
 from espnet_otreg.decoding.state import LLMState
-from espnet_otreg.decoding.tokens import TokenMaps
+from espnet_otreg.decoding.tokens import UNKNOWN_TOKEN, TokenMaps
 from espnet_otreg.errors import UserError
-
-# A token that CTC has no class for (it is not in the training text) counts as a rare one, so
-# that one such token does not forbid a whole transcript.
-UNKNOWN_TOKEN = -12.0
 
 Spellings = dict[str, set[tuple[int, ...]]]  # text -> token sequences that spell it
 
@@ -25,24 +21,24 @@ Spellings = dict[str, set[tuple[int, ...]]]  # text -> token sequences that spel
 def propose(
     log_probs: Tensor, free: Sequence[Generated], maps: TokenMaps, beam: int, n_best: int
 ) -> Spellings:
-    """The texts of the CTC n-best and of the LLM's own hypotheses of one utterance.
+    """The texts of the CTC n-best and of other hypotheses of one utterance.
 
     Args:
         log_probs: (S, C) of the CTC read-out.
-        free: hypotheses of the LLM.
+        free: hypotheses of the LLM and of the joint search.
         maps: of the model.
         beam, n_best: of the CTC prefix beam search.
 
     Returns:
         Each text with its spellings: the tokenizer's own, as both readers were trained, and any
-        other that CTC has found.
+        other that was found.
     """
     found: Spellings = {}
     for classes, _ in prefix_beam_search(log_probs.exp(), beam, n_best):
         tokens = maps.tokens_of(classes)
         found.setdefault(maps.text_of(tokens), set()).add(tokens)
     for generated in free:
-        found.setdefault(maps.text_of(generated.token_ids), set())
+        found.setdefault(maps.text_of(generated.token_ids), set()).add(generated.token_ids)
     for text, spellings in found.items():
         spellings.add(maps.canonical(text))
     return found
@@ -79,7 +75,7 @@ def score_candidates(
         eos_id: the end that training has taught.
         log_probs: B matrices (S, C) of the CTC read-out.
         proposed: B results of :func:`propose`.
-        free: B lists of the LLM's hypotheses.
+        free: B lists of other hypotheses.
     """
     ids = [[maps.canonical(text) for text in spellings] for spellings in proposed]
     by_llm = transcript_log_probs(prefix, ids, eos_id)
@@ -105,7 +101,7 @@ def find_candidates(
     Args:
         context: the model.
         batch: the utterances.
-        said: batch -> utterance -> what the LLM has found.
+        said: batch -> utterance -> what the LLM and the joint search have found.
         ctc_beam, num_candidates: of the CTC prefix beam search.
 
     Raises:

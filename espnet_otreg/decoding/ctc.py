@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +40,11 @@ def best_paths(log_probs: Tensor, mask: Tensor) -> list[tuple[list[int], float]]
 
 
 def prefix_beam_search(
-    probs: Tensor, beam: int, n_best: int, classes_per_frame: int = _CLASSES_PER_FRAME
+    probs: Tensor,
+    beam: int,
+    n_best: int,
+    classes_per_frame: int = _CLASSES_PER_FRAME,
+    fused: Callable[[tuple[int, ...]], float] | None = None,
 ) -> list[tuple[tuple[int, ...], float]]:
     """The likeliest transcripts of one utterance, alignments summed (Hannun et al. 2014).
 
@@ -52,9 +56,11 @@ def prefix_beam_search(
         beam: prefixes kept after each frame.
         n_best: transcripts returned.
         classes_per_frame: the likeliest classes that may extend a prefix.
+        fused: what is added to the log-probability of a prefix where prefixes compete, as by a
+            language model; asked for a prefix after it was for the one before its last class.
 
     Returns:
-        Classes and log-probability, best first.
+        Classes and log-probability by CTC alone, those first that have done best.
 
     >>> probs = torch.tensor([[0.6, 0.4], [0.6, 0.4]])
     >>> [(classes, round(math.exp(score), 2)) for classes, score in prefix_beam_search(probs, 8, 2)]
@@ -82,8 +88,12 @@ def prefix_beam_search(
                 weight = blank if c == last else blank + spoken
                 if weight:
                     grown.setdefault((*prefix, c), [0.0, 0.0])[1] += weight * p
-        kept = sorted(grown.items(), key=lambda item: -(item[1][0] + item[1][1]))[:beam]
-        best = sum(kept[0][1]) or 1e-300
+        if fused is None:
+            kept = sorted(grown.items(), key=lambda item: -(item[1][0] + item[1][1]))[:beam]
+        else:
+            ranks = {p: math.log(sum(both) or 1e-300) + fused(p) for p, both in grown.items()}
+            kept = sorted(grown.items(), key=lambda item: -ranks[item[0]])[:beam]
+        best = max(sum(both) for _, both in kept) or 1e-300
         scale += math.log(best)
         beams = {prefix: (b / best, s / best) for prefix, (b, s) in kept}
     found = [(prefix, b + s) for prefix, (b, s) in beams.items() if b + s > 0][:n_best]

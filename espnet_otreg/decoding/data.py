@@ -73,7 +73,7 @@ def read_data_set(
         raise UserError(
             f"there is no {table}, and this model reads {kind}",
             str(directory),
-            "give the feature directory of stage 3" if precomputed else "give a data directory",
+            "give the feature directory of stage 4" if precomputed else "give a data directory",
         )
     sources: Mapping[str, Recording | str] = (
         read_table(directory / table) if precomputed else read_recordings(directory / table)

@@ -8,12 +8,16 @@ from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from espnet_otreg.decoding.beam import beam_search
 from espnet_otreg.decoding.context import DecodingContext
 from espnet_otreg.decoding.greedy import greedy
 from espnet_otreg.decoding.hypothesis import Generated
+from espnet_otreg.decoding.joint import JointWeights
+from espnet_otreg.decoding.joint_search import Heard, JointSearch
 from espnet_otreg.decoding.limits import fitting, token_limits
 from espnet_otreg.decoding.sampling import sample
 from espnet_otreg.decoding.state import LLMState, read_prefix
@@ -136,6 +140,53 @@ class EncodedSpeech:
         key = ("search", num_beams, tuple(map(tuple, limits)))
         found: Batches = self._once(key, compute)
         return found
+
+    def search_jointly(
+        self, num_beams: int, margin: float, weights: JointWeights, limits: Sequence[Sequence[int]]
+    ) -> Batches:
+        """What CTC and the LLM find together, best first.
+
+        Args:
+            num_beams, margin, weights: as in
+                :class:`espnet_otreg.decoding.joint_search.JointSearch`.
+            limits: numbers of tokens.
+
+        Raises:
+            UserError: if the model has no CTC read-out.
+        """
+        context = self._context
+        eos_id = context.model.prompt.eos_id
+        found: list[list[Generated]] = []
+        for group in self._groups():
+            prefix = self.prefixes[group[0]].fork()
+            for n in group[1:]:
+                prefix.join(self.prefixes[n].fork())
+            frames = [row for n in group for row in self.log_probs[n]]
+            heard = Heard(
+                pad_sequence(frames, batch_first=True),
+                torch.cat([self.embeddings[n].lengths for n in group]),
+                prefix,
+                context.silence([name for n in group for name in self.languages[n]])
+                if weights.prior_weight
+                else None,
+                [limit for n in group for limit in limits[n]],
+            )
+            found += JointSearch(heard, context.maps, eos_id, weights, num_beams, margin).run()
+        rows = iter(found)
+        return [list(islice(rows, len(names))) for names in self.languages]
+
+    def _groups(self) -> list[list[int]]:
+        """Numbers of the batches that the LLM can go on with together."""
+        groups: list[list[int]] = []
+        rows = 0
+        for n, prefix in enumerate(self.prefixes):
+            together = groups and prefix.can_join and rows + len(prefix) <= self._context.batch_size
+            if together:
+                groups[-1].append(n)
+            else:
+                groups.append([n])
+            rows = rows + len(prefix) if together else len(prefix)
+        return groups
 
     def sample(
         self, num_samples: int, temperature: float, seed: int, limits: Sequence[Sequence[int]]

@@ -7,28 +7,55 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from espnet_otreg.data.languages import language_or_default
 from espnet_otreg.decoding.hypothesis import Candidate, Hypothesis
 from espnet_otreg.errors import UserError
 from espnet_otreg.ranges import Range, require_in_range
 from espnet_otreg.scoring.error_rate import count_errors
-from espnet_otreg.scoring.normalize import (
-    SCORING_SCHEME,
-    SPACELESS_LANGUAGES,
-    normalize,
-    split_characters,
-    split_words,
-)
+from espnet_otreg.scoring.normalize import SCORING_SCHEME, normalize, split_units
 
 WEIGHT_RANGES = {
     "weight": Range(0, 1),
     "length_bonus": Range(-1000, 1000),
     "prior_weight": Range(-1000, 1000),
 }
-# The grid that the development set chooses from.
-WEIGHTS = tuple(n / 20 for n in range(21))
-PRIORS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-BONUSES = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The weights that a development set chooses from, each in ascending order.
+
+    >>> Grid((0.5, 1.0), (0.0,), (0.0, 2.0)).edges(JointWeights(1.0, 2.0))
+    ['length_bonus = 2']
+    """
+
+    weights: tuple[float, ...]
+    priors: tuple[float, ...]
+    bonuses: tuple[float, ...]
+
+    def edges(self, chosen: JointWeights) -> list[str]:
+        """Weights at an end of the grid beyond which there might be better ones.
+
+        A weight of the LLM cannot be less than 0 or more than 1.
+        """
+        found = []
+        for name, values in (("prior_weight", self.priors), ("length_bonus", self.bonuses)):
+            value = getattr(chosen, name)
+            if len(values) > 1 and value in (values[0], values[-1]):
+                found.append(f"{name} = {value:g}")
+        return found
+
+
+JOINT_GRID = Grid(
+    weights=tuple(n / 20 for n in range(21)),
+    priors=tuple(n / 10 for n in range(-3, 11)),
+    bonuses=tuple(n / 2 for n in range(-4, 17)),
+)
+
+NGRAM_GRID = Grid(
+    weights=(0.0,),
+    priors=tuple(n / 10 for n in range(26)),
+    bonuses=tuple(n / 2 for n in range(-4, 25)),
+)
 
 
 @dataclass(frozen=True)
@@ -49,23 +76,17 @@ class JointWeights:
     def __post_init__(self) -> None:
         require_in_range(vars(self), WEIGHT_RANGES)
 
-    def as_options(self) -> dict[str, float]:
-        """The options of mode joint that give these weights.
-
-        >>> JointWeights(0.3).as_options()
-        {'joint_weight': 0.3, 'length_bonus': 0.0, 'prior_weight': 0.0}
-        """
-        return {
-            "joint_weight": self.weight,
-            "length_bonus": self.length_bonus,
-            "prior_weight": self.prior_weight,
-        }
-
     def score(self, candidate: Candidate) -> float:
         """The joint score of a transcript."""
-        reading = (1 - self.weight) * candidate.ctc + self.weight * candidate.llm
-        reading += self.prior_weight * candidate.prior
-        return reading + self.length_bonus * candidate.tokens
+        return self.combine(candidate.ctc, candidate.llm, candidate.prior, candidate.tokens)
+
+    def combine(self, ctc: Any, llm: Any, prior: Any, tokens: int) -> Any:
+        """The same of its parts: numbers, or tensors with those of several transcripts."""
+        reading = (1 - self.weight) * ctc + self.weight * llm + self.prior_weight * prior
+        return reading + self.length_bonus * tokens
+
+
+SEARCH_WEIGHTS = JointWeights(0.5, 0.5)  # until a development set has chosen
 
 
 def ranked(candidates: Sequence[Candidate], weights: JointWeights) -> list[Hypothesis]:
@@ -81,14 +102,24 @@ def ranked(candidates: Sequence[Candidate], weights: JointWeights) -> list[Hypot
 
 @dataclass(frozen=True)
 class Tuned:
-    """Weights with the macro error rate they give on the development set, and the grid."""
+    """Weights with the macro error rate they give on the development set, and the grid.
+
+    Attributes:
+        weights: the best ones.
+        error_rate: with them.
+        oracle: if the best candidate of each utterance were chosen.
+        grid: all weights with their error rates.
+        edges: which of the weights lie at an end of the grid.
+    """
 
     weights: JointWeights
     error_rate: float
-    grid: tuple[tuple[JointWeights, float], ...]  # with the error rates
+    oracle: float
+    grid: tuple[tuple[JointWeights, float], ...]
+    edges: tuple[str, ...] = ()
 
     def to_json(self, chosen_on: str) -> dict[str, Any]:
-        """As written to ``joint.json``: the best of every weight of the LLM is kept of the grid."""
+        """As written to a file: the best of every weight of the LLM is kept of the grid."""
         best: dict[float, tuple[JointWeights, float]] = {}
         for weights, rate in self.grid:
             if weights.weight not in best or rate < best[weights.weight][1]:
@@ -97,6 +128,7 @@ class Tuned:
             **asdict(self.weights),
             "chosen_on": chosen_on,
             "macro_error_rate": round(self.error_rate, 4),
+            "oracle_error_rate": round(self.oracle, 4),
             "grid": [
                 {**asdict(weights), "macro_error_rate": round(rate, 4)}
                 for weights, rate in best.values()
@@ -104,21 +136,31 @@ class Tuned:
         }
 
 
-def _errors(
+def candidate_errors(
     candidates: Mapping[str, Sequence[Candidate]],
     references: Mapping[str, str],
     languages: Mapping[str, str],
 ) -> tuple[dict[str, list[int]], dict[str, int]]:
-    """Word errors (character errors where no spaces are written) of every candidate."""
+    """Word errors (character errors where no spaces are written) of every candidate.
+
+    Args:
+        candidates: of every utterance.
+        references, languages: of the same utterances.
+
+    Returns:
+        By utterance the errors of its candidates, and the length of its reference; without those
+        whose reference is empty.
+
+    >>> candidate_errors({"u": [Candidate("uno tre", 2, -1.0, -9.0)]}, {"u": "uno"}, {"u": "it"})
+    ({'u': [1]}, {'u': 1})
+    """
     flat: list[tuple[str, list[str], list[str]]] = []
     for key, several in candidates.items():
         language = languages[key]
-        spaceless = language_or_default(language) in SPACELESS_LANGUAGES
-        split = split_characters if spaceless else split_words
-        reference = split(normalize(references[key], language, SCORING_SCHEME), language)
+        reference = split_units(normalize(references[key], language, SCORING_SCHEME), language)
         if reference:
             for candidate in several:
-                text = split(normalize(candidate.text, language, SCORING_SCHEME), language)
+                text = split_units(normalize(candidate.text, language, SCORING_SCHEME), language)
                 flat.append((key, reference, text))
     counts = count_errors([r for _, r, _ in flat], [h for _, _, h in flat])
     errors: dict[str, list[int]] = {}
@@ -133,19 +175,17 @@ def tune(
     candidates: Mapping[str, Sequence[Candidate]],
     references: Mapping[str, str],
     languages: Mapping[str, str],
-    weights: Sequence[float] = WEIGHTS,
-    bonuses: Sequence[float] = BONUSES,
-    priors: Sequence[float] = PRIORS,
+    grid: Grid = JOINT_GRID,
 ) -> Tuned:
     """The weights with the lowest error rate, macro-averaged over languages.
 
-    Ties go to the smaller weight of the prior, then to the smaller length bonus, then to the
-    weight nearest to one half.
+    Ties go to the weight of the prior nearest to 0, then to the length bonus nearest to 0, then to
+    the weight nearest to one half.
 
     Args:
         candidates: of every utterance of the development set.
         references, languages: of the same utterances.
-        weights, bonuses, priors: the grid.
+        grid: what is tried.
 
     Raises:
         UserError: if no reference has a word.
@@ -156,11 +196,11 @@ def tune(
     """
     import numpy as np
 
-    errors, lengths = _errors(candidates, references, languages)
+    errors, lengths = candidate_errors(candidates, references, languages)
     if not errors:
         raise UserError(
             "no reference of the development set has a word",
-            mend="choose another --joint_weight_dev, or give --joint_weight",
+            mend="choose another --weights_dev",
         )
     width = max(map(len, errors.values()))
 
@@ -176,21 +216,27 @@ def tune(
     wrong = table([[e for _, e in row] for row in scored], 0.0)
     names = np.array([languages[key] for key in errors])
     words = np.array([lengths[key] for key in errors])
-    grid = []
-    for weight, extra in itertools.product(weights, priors):
+
+    def macro(made: Any) -> float:
+        rates = [made[names == n].sum() / words[names == n].sum() for n in sorted(set(names))]
+        return 100.0 * float(np.mean(rates))
+
+    tried = []
+    for weight, extra in itertools.product(grid.weights, grid.priors):
         # A weight of 1 must not turn the filler's -inf into "not a number".
         reading = np.where(np.isinf(ctc), ctc, (1 - weight) * np.maximum(ctc, -1e9) + weight * llm)
         reading += extra * prior
-        for bonus in bonuses:
+        for bonus in grid.bonuses:
             chosen = (reading + bonus * tokens).argmax(axis=1)
             made = wrong[np.arange(len(wrong)), chosen]
-            rates = [made[names == n].sum() / words[names == n].sum() for n in sorted(set(names))]
-            grid.append((JointWeights(weight, bonus, extra), 100.0 * float(np.mean(rates))))
-    best = min(grid, key=_preference)
-    return Tuned(*best, tuple(grid))
+            tried.append((JointWeights(weight, bonus, extra), macro(made)))
+    fewest = np.where(np.isinf(ctc), np.inf, wrong).min(axis=1)
+    best, rate = min(tried, key=_preference)
+    return Tuned(best, rate, macro(fewest), tuple(tried), tuple(grid.edges(best)))
 
 
 def _preference(row: tuple[JointWeights, float]) -> tuple[float, ...]:
     weights, rate = row
     bonus, weight = weights.length_bonus, weights.weight
-    return (rate, weights.prior_weight, abs(bonus), abs(weight - 0.5), weight, bonus)
+    prior = weights.prior_weight
+    return (rate, abs(prior), abs(bonus), abs(weight - 0.5), prior, weight, bonus)

@@ -50,9 +50,20 @@ class Part(Shard):
             about["limit_reached"] = sorted(key for key, h in best.items() if h.hit_limit)
 
 
-def part_of(output: str | Path, mode: str, name: str, number: int, facts: Sequence[Any]) -> Part:
+LOGDIR = "logdir"
+TUNING = "tuning"  # parts of a development set that only weights are chosen from
+
+
+def part_of(
+    output: str | Path,
+    mode: str,
+    name: str,
+    number: int,
+    facts: Sequence[Any],
+    logdir: str = LOGDIR,
+) -> Part:
     """Part ``number`` (from 1) of a mode of a set; ``facts`` decide what is in it."""
-    directory = Path(output) / mode / name / "logdir" / f"output.{number}"
+    directory = Path(output) / mode / name / logdir / f"output.{number}"
     return Part(directory, fingerprint_of(mode, *facts))
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from espnet_otreg.decoding.data import DataSet, Speech, make_batches, read_data_
 from espnet_otreg.decoding.encoded import SpeechBatch
 from espnet_otreg.decoding.hypothesis import Candidate
 from espnet_otreg.decoding.modes import PROMPT, READOUT, Mode
-from espnet_otreg.decoding.parts import Merged, Part, merge, part_of
+from espnet_otreg.decoding.parts import LOGDIR, TUNING, Merged, Part, merge, part_of
 from espnet_otreg.decoding.recognizer import Recognizer
 from espnet_otreg.decoding.results import write_set
 from espnet_otreg.decoding.tokens import no_readout
@@ -85,7 +86,7 @@ def load_speech(
                 f"its features have {array.size(-1)} dimensions, those of {batch[0].key} "
                 f"{arrays[0].size(-1)}",
                 f"utterance {u.key} ({u.source})",
-                "run stage 3 (features) again",
+                "run stage 4 (features) again",
             )
     return SpeechBatch(
         torch.nn.utils.rnn.pad_sequence(arrays, batch_first=True).to(device),
@@ -102,6 +103,7 @@ def plan(
     output: Path,
     facts: Mapping[str, Any],
     batch_size: int,
+    logdir: str = LOGDIR,
 ) -> list[Work]:
     """Cut a set into parts, each with its share of long and short batches.
 
@@ -111,6 +113,7 @@ def plan(
         output: all modes lie below it.
         facts: what else the results depend on.
         batch_size: utterances that the LLM decodes together.
+        logdir: the directory of the parts in that of a mode and a set.
     """
     batches = make_batches(data.utterances, max(1, batch_size // _FILLINGS))
     count = -(-len(data.utterances) // (_BATCHES_PER_PART * batch_size))
@@ -118,39 +121,75 @@ def plan(
     for number in range(count):
         own = batches[number::count]
         described = [facts, [[u.facts() for u in batch] for batch in own]]
+
+        def facts_of(mode: Mode, described: list[Any] = described) -> list[Any]:
+            return [mode.decoding_options(), *described]
+
         parts = {
-            name: part_of(
-                output, name, data.name, number + 1, [mode.decoding_options(), *described]
-            )
+            name: part_of(output, name, data.name, number + 1, facts_of(mode), logdir)
             for name, mode in modes.items()
         }
         works.append(Work(data, own, parts))
     return works
 
 
-def decode_part(
-    recognizer: Recognizer,
-    work: Work,
-    modes: Mapping[str, Mode],
-    device: str,
-    progress: Progress,
-    audio: AudioOptions,
-) -> None:
-    """Decode and write the modes of a part that are not there yet."""
-    todo = {name: modes[name] for name in work.unfinished()}
-    precomputed = recognizer.model.config.reads_features
-    started = time.monotonic()
-    longest = longest_samples(recognizer.model)
-    speech = (load_speech(batch, precomputed, device, audio, longest) for batch in work.batches)
-    found = recognizer(speech, todo)
-    seconds = time.monotonic() - started
-    keys = [u.key for batch in work.batches for u in batch]
-    for name, several in found.items():
-        rows = dict(zip(keys, several, strict=True))
-        candidates = {k: row for k, row in rows.items() if isinstance(row[0], Candidate)}
-        hypotheses = {k: row for k, row in rows.items() if k not in candidates}
-        work.parts[name].write(hypotheses, candidates, seconds)
-    progress.advance(len(keys))
+class Decoder:
+    """Decodes parts that are not finished, with a model that is loaded when the first one comes.
+
+    Args:
+        model_dir, checkpoint, device, batch_size, audio: as in :func:`decode_sets`.
+    """
+
+    def __init__(
+        self,
+        model_dir: str,
+        checkpoint: str | None,
+        device: str,
+        batch_size: int,
+        audio: AudioOptions,
+    ) -> None:
+        self._model_dir, self._checkpoint = model_dir, checkpoint
+        self._device, self._batch_size, self._audio = device, batch_size, audio
+
+    @cached_property
+    def _recognizer(self) -> Recognizer:
+        model = load_model(self._model_dir, self._checkpoint, self._device)
+        return Recognizer(model, self._batch_size)
+
+    def __call__(self, works: Sequence[Work], modes: Mapping[str, Mode]) -> None:
+        """Decode and write what is not there yet.
+
+        Args:
+            works: parts.
+            modes: those of the parts.
+        """
+        todo = [work for work in works if work.unfinished()]
+        if not todo:  # loading takes longer than finding out that all is done
+            return
+        total = sum(len(batch) for work in todo for batch in work.batches)
+        progress = Progress("decoding", total, "utterances")
+        with self._recognizer.model.llm.merged():
+            for work in todo:
+                self._decode(work, {name: modes[name] for name in work.unfinished()})
+                progress.advance(sum(map(len, work.batches)))
+        progress.close()
+
+    def _decode(self, work: Work, modes: Mapping[str, Mode]) -> None:
+        started = time.monotonic()
+        model = self._recognizer.model
+        longest, precomputed = longest_samples(model), model.config.reads_features
+        speech = (
+            load_speech(batch, precomputed, self._device, self._audio, longest)
+            for batch in work.batches
+        )
+        found = self._recognizer(speech, modes)
+        seconds = time.monotonic() - started
+        keys = [u.key for batch in work.batches for u in batch]
+        for name, several in found.items():
+            rows = dict(zip(keys, several, strict=True))
+            candidates = {k: row for k, row in rows.items() if isinstance(row[0], Candidate)}
+            hypotheses = {k: row for k, row in rows.items() if k not in candidates}
+            work.parts[name].write(hypotheses, candidates, seconds)
 
 
 def decode_sets(
@@ -209,21 +248,24 @@ def decode_sets(
         "trained_without": trained_without(read_model_values(model_dir)),
     }
     output = Path(output_dir)
-    works = [w for d in sets for w in plan(d, decoded, output, facts, batch_size)]
+    decode = Decoder(model_dir, checkpoint, device, batch_size, audio)
     with lock_directory(output / (f".job.{job}" if job else ".")):
-        own = works if job is None else works[job - 1 :: num_jobs]
-        todo = [work for work in own if work.unfinished()]
         CONVERSIONS.clear()
-        if todo:  # loading takes longer than finding out that all is done
-            model = load_model(model_dir, checkpoint, device)
-            recognizer = Recognizer(model, batch_size)
-            total = sum(len(batch) for work in todo for batch in work.batches)
-            progress = Progress("decoding", total, "utterances")
-            with model.llm.merged():
-                for work in todo:
-                    decode_part(recognizer, work, decoded, device, progress, audio)
-            progress.close()
-            CONVERSIONS.say()
+
+        def found_in(mode: Mode, data: DataSet, name: str) -> Merged:
+            tuning = plan(data, {name: mode}, output, facts, batch_size, TUNING)
+            decode(tuning, {name: mode})
+            return merge([work.parts[name] for work in tuning])
+
+        with lock_directory(output / ".tuning", waits=True):  # the first job does it
+            modes = {
+                name: mode if mode.source else mode.prepare(sets, partial(found_in, name=name))
+                for name, mode in modes.items()
+            }
+        decoded = {name: mode for name, mode in modes.items() if mode.source is None}
+        works = [w for d in sets for w in plan(d, decoded, output, facts, batch_size)]
+        decode(works if job is None else works[job - 1 :: num_jobs], decoded)
+        CONVERSIONS.say()
         if job is None:
             _put_together(sets, works, modes, output, facts)
 

@@ -6,6 +6,7 @@ This is the only module that knows how Transformers keeps keys and values.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,11 @@ class LLMState:
         blocks = getattr(config, "attention_chunk_size", None)
         takes_masks = config._attn_implementation in ("sdpa", "eager")
         return self.can_join and not blocks and takes_masks
+
+    def can_grow(self, columns: int) -> bool:
+        """Whether :meth:`read_branches` can read so many tokens: no layer forgets any of them."""
+        windows = [layer.sliding_window for layer in self._layers() if layer.is_sliding]
+        return self.can_branch and self.mask.size(1) + columns < min(windows, default=math.inf)
 
     def rooms(self) -> list[int] | None:
         """For each row how many tokens the LLM has positions for; None if it counts none."""
@@ -248,10 +254,39 @@ class LLMState:
         # Layers with a window have forgotten what lies outside it.
         remembered = min(sliding[0].keys.size(2), window - 1)
         near = tree_mask(past, trees, depths, dtype, window, remembered)
-        kinds = getattr(self.llm.model.config.get_text_config(), "layer_types", None)
+        kinds = self._kinds_of_layers()
         if not kinds:
             return near
-        return {kind: near if kind == "sliding_attention" else everything for kind in set(kinds)}
+        return {kind: near if kind == "sliding_attention" else everything for kind in kinds}
+
+    def _kinds_of_layers(self) -> set[str]:
+        return set(getattr(self.llm.model.config.get_text_config(), "layer_types", None) or ())
+
+    @torch.inference_mode()
+    def read_branches(self, token_ids: Tensor, seen: Tensor, depth: int) -> Tensor:
+        """Read W tokens side by side in each row, each behind a path of its own; they are there to
+        stay, and from now on only this method can read more.
+
+        Args:
+            token_ids: (R, W).
+            seen: (R, W, L) booleans, the columns of the past that are on the path of each token.
+            depth: number of tokens on each path behind the prompt, these included.
+
+        Returns:
+            (R, W, D) outputs, one behind each token.
+        """
+        self._settle()
+        width = token_ids.size(1)
+        own = torch.eye(width, dtype=torch.bool, device=seen.device).expand(len(seen), -1, -1)
+        dtype = self.hidden.dtype
+        mask = torch.zeros(*seen.shape[:2], seen.size(2) + width, dtype=dtype, device=seen.device)
+        mask = mask.masked_fill_(~torch.cat([seen, own], dim=2), torch.finfo(dtype).min)[:, None]
+        sliding = any(layer.is_sliding for layer in self._layers())
+        masks = dict.fromkeys(self._kinds_of_layers(), mask) if sliding else {}
+        steps = torch.full((width,), depth, device=seen.device)
+        outputs = self._decode(token_ids, masks or mask, steps)
+        self.mask = torch.cat([self.mask, self.mask.new_ones(token_ids.shape)], dim=1)
+        return outputs
 
     @torch.inference_mode()
     def commit(self, nodes: Sequence[int]) -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
+from torch import Tensor
+
 from espnet_otreg.errors import UserError
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.prompt import encode_transcript
 from espnet_otreg.slm.readout import TokenReadout
+
+# A token that CTC has no class for (it is not in the training text) counts as a rare one, so
+# that one such token does not forbid a whole transcript.
+UNKNOWN_TOKEN = -12.0
 
 
 def no_readout() -> UserError:
@@ -51,6 +57,23 @@ class TokenMaps:
     def _classes_of_ids(self) -> list[int]:
         classes: list[int] = self.readout.class_of.tolist()
         return classes
+
+    @cached_property
+    def without_class(self) -> Tensor:
+        """(V,) booleans: the LLM's tokens of text that CTC cannot spell."""
+        found = self.readout.class_of < 0
+        found[len(self._tokenizer) :] = False
+        found[[token for token in self._tokenizer.all_special_ids if token < len(found)]] = False
+        return found
+
+    @cached_property
+    def begins_word(self) -> list[bool]:
+        """Of every class whether a word begins with it, as behind another token of text."""
+        ids = self._ids_of_classes
+        texts = ((self._tokenizer.decode([i]), i) for i in ids[1:])
+        before, first = next((text.strip(), i) for text, i in texts if text.strip().isalpha())
+        pairs = (self._tokenizer.decode([first, i]).lstrip(" ") for i in ids)
+        return [pair[len(before) :].startswith(" ") for pair in pairs]
 
     def tokens_of(self, classes: Iterable[int]) -> tuple[int, ...]:
         """Token ids of CTC classes."""

@@ -9,11 +9,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-import kaldiio
 import numpy as np
 import torch
 
-from espnet_otreg.data.ark import matrix_digest
+from espnet_otreg.data.ark import matrix_digest, write_matrix
 from espnet_otreg.data.audio import CONVERSIONS
 from espnet_otreg.errors import UserError
 from espnet_otreg.features.augment import augment, generator_for
@@ -83,8 +82,7 @@ def run_job(
                 for item, waveform, matrix in zip(batch, waveforms, matrices, strict=True):
                     if not np.isfinite(matrix).all():
                         raise UserError("the encoder gave NaN", f"utterance {item.utterance}")
-                    offset = archive.tell() + len(item.key.encode()) + 1
-                    kaldiio.save_ark(archive, {item.key: matrix})
+                    offset = write_matrix(archive, item.key, matrix, options.dtype)
                     seconds = len(waveform) / SAMPLE_RATE
                     rows[item.key] = (offset, seconds, matrix_digest(matrix))
             about["rows"] = rows
@@ -93,9 +91,12 @@ def run_job(
 
 
 @functools.lru_cache(maxsize=1)
-def load_encoder(model: str, trailing_silence: float, dtype: str, device: str) -> SpeechNetwork:
+def load_encoder(
+    model: str, trailing_silence: float, dtype: str, device: str, layer: int | None = None
+) -> SpeechNetwork:
     """The encoder of a directory in evaluation mode, with the dtype and device asked for."""
-    encoder = encoder_of_model(model, trailing_silence).load_network().eval().requires_grad_(False)
+    encoder = encoder_of_model(model, trailing_silence, layer).load_network()
+    encoder.eval().requires_grad_(False)
     encoder.encoder.to(getattr(torch, dtype))
     return encoder.to(usable_device(device))
 
@@ -125,7 +126,9 @@ def _run_job_here(
     """Run a job in a thread of its own share of the processors."""
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // run.nj))
     with _loading:
-        encoder = load_encoder(options.model, options.trailing_silence, options.dtype, run.device)
+        encoder = load_encoder(
+            options.model, options.trailing_silence, options.dtype, run.device, options.layer
+        )
     run_job(encoder, items, options, shard, run.batch_seconds)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 
-from espnet_otreg.config import parse_config
-from espnet_otreg.errors import ConfigErrors, UserError
-from espnet_otreg.features.augment import AugmentConfig
+from espnet_otreg.errors import UserError
+from espnet_otreg.features.augment import read_augment_config
 from espnet_otreg.features.feature_dir import (
     SAMPLE_RATE,
     FeatureOptions,
@@ -19,27 +19,13 @@ from espnet_otreg.features.feature_dir import (
     shard_of,
     split_jobs,
 )
-from espnet_otreg.files import lock_directory, read_yaml
+from espnet_otreg.files import lock_directory, read_json
 from espnet_otreg.models_offline.directory import model_directory, weights_sha256
 from espnet_otreg.slm.encoders.registry import encoder_of_model
 
+AUTO = "auto"
+PRECISION_FILE = "precision.json"  # what auto came to, for those who go on
 _GPU_BATCH_SECONDS = 240.0
-
-
-def read_augment_config(path: str | None) -> AugmentConfig:
-    """The augmentation of a YAML file; without one, the defaults.
-
-    Raises:
-        ConfigErrors: with every mistake of the file.
-    """
-    if path is None:
-        return AugmentConfig()
-    errors: list[str] = []
-    values = read_yaml(path)
-    config = parse_config(AugmentConfig, values, "augment", errors)
-    if config is None:
-        raise ConfigErrors(errors, path)
-    return config
 
 
 def _check(nj: int, job: int | None, num_jobs: int | None, copies: int, only: bool) -> None:
@@ -53,6 +39,18 @@ def _check(nj: int, job: int | None, num_jobs: int | None, copies: int, only: bo
         raise UserError("--augment_copies must be at least 1 with --only_augmented, and never < 0")
 
 
+def _settled(dtype: str, output: str, device: str) -> str:
+    """The precision, of which ``auto`` stands for the faster one; settled once in a directory."""
+    if dtype != AUTO:
+        return dtype
+    path = Path(output) / PRECISION_FILE
+    if path.is_file():
+        return str(read_json(path)["dtype"])
+    from espnet_otreg.precision import settled_precision  # torch, if there is work
+
+    return settled_precision(AUTO, device, path).dtype
+
+
 def extract_features(
     data: str,
     output: str,
@@ -62,6 +60,7 @@ def extract_features(
     num_jobs: int | None = None,
     device: str = "cpu",
     dtype: str = "float32",
+    layer: int | None = None,
     batch_seconds: float | None = None,
     trailing_silence: float = 0.5,
     augment_copies: int = 0,
@@ -84,7 +83,8 @@ def extract_features(
         model=str(directory),
         model_sha256=weights_sha256(directory),
         trailing_silence=trailing_silence,
-        dtype=dtype,
+        dtype=_settled(dtype, output, device),
+        layer=layer,
         augment_copies=augment_copies,
         originals=not only_augmented,
         seed=seed,
@@ -102,7 +102,7 @@ def extract_features(
         print(f"{output}: {len(items)} utterances are encoded already")
         return
     if todo:
-        longest = encoder_of_model(directory, trailing_silence).longest_samples()
+        longest = encoder_of_model(directory, trailing_silence, layer).longest_samples()
         check_durations(data, items, longest / SAMPLE_RATE)
     with lock_directory(output) if job is None else contextlib.nullcontext():
         if todo:

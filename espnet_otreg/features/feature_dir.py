@@ -34,8 +34,10 @@ class FeatureOptions:
         model: local directory of a Whisper, wav2vec 2.0 or w2v-BERT model.
         model_sha256: digest of its weights.
         trailing_silence: seconds appended to each utterance.
-        dtype: ``"float32"`` or ``"bfloat16"`` (about three times faster where the processor has
-            bfloat16 instructions, correct to two digits); the archive is float32 either way.
+        dtype: ``"float32"`` or ``"bfloat16"``, in which the encoder computes and the archive holds
+            the numbers (correct to two digits, half as large, and where the processor has such
+            instructions several times faster).
+        layer: of the encoder, behind which the features are taken; None for its output.
         augment_copies: augmented copies of each utterance.
         originals: write the unaugmented utterances too.
         seed: of the augmentation.
@@ -46,6 +48,7 @@ class FeatureOptions:
     model_sha256: str
     trailing_silence: float = 0.5
     dtype: str = "float32"
+    layer: int | None = None
     augment_copies: int = 0
     originals: bool = True
     seed: int = 0
@@ -155,6 +158,8 @@ def fingerprint(items: Sequence[Item], options: FeatureOptions) -> str:
     """Digest of a job's recordings and options; a finished job with the same one is kept."""
     settings = dataclasses.asdict(options)
     settings.pop("model")  # its weights count, not where they lie
+    if options.layer is None:
+        settings.pop("layer")  # as when there was no choice
     return fingerprint_of(settings, [[item.key, item.digest] for item in items])
 
 
@@ -236,6 +241,7 @@ def merge_jobs(
         "sample_rate": SAMPLE_RATE,
         "trailing_silence": options.trailing_silence,
         "dtype": options.dtype,
+        "layer": options.layer,
         "copies": list(options.copies()),
         "augmentation": augmentation if options.augment_copies else None,
         "fingerprint": fingerprint(items, options),

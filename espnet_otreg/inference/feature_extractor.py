@@ -56,7 +56,8 @@ class FeatureExtractor:
                 f"its weights must have the sha256 {record['encoder_sha256']}",
             )
         silence, dtype = float(record["trailing_silence"]), str(record["dtype"])
-        self._encoder = load_encoder(str(directory), silence, dtype, device)
+        layer = record.get("layer")
+        self._encoder = load_encoder(str(directory), silence, dtype, device, layer)
 
     @property
     def max_samples(self) -> int:

@@ -21,7 +21,6 @@ from espnet_otreg.scoring.normalize import normalizer_version
 from espnet_otreg.slm.build import load_model
 from espnet_otreg.slm.checkpoint import save_checkpoint
 from espnet_otreg.slm.config import SECTIONS
-from espnet_otreg.slm.encoders.registry import encoder_class
 from espnet_otreg.slm.model_dir import CONFIG, HERE, MODELS, PROMPT, read_model_values
 from espnet_otreg.slm.trained_languages import RECORD
 
@@ -39,7 +38,7 @@ def _packed_config(
     """The configuration of the packed model; files that it names are copied into ``directory``."""
     config = {key: values[key] for key in _KEYS if values.get(key) is not None}
     config["llm_conf"] = {**config["llm_conf"], "model": llm.reference}
-    if encoder is not None and not encoder_class(values).reads_features:
+    if encoder is not None and "model" in (config.get("encoder_conf") or {}):
         config["encoder_conf"] = {**config["encoder_conf"], "model": encoder.reference}
     if (config.get("readout_conf") or {}).get("classes"):
         _write_classes(config["readout_conf"]["classes"], directory / "classes.json")
@@ -114,12 +113,16 @@ def pack_model(
         if features is not None and encoder is not None:
             kept = ("encoder_sha256", "frame_seconds", "dim", "sample_rate", "trailing_silence")
             record = {key: features[key] for key in (*kept, "dtype")}
+            record["layer"] = features.get("layer")
             write_json(fresh / FEATURES, {**record, "encoder": encoder.reference})
         write_json(fresh / PROMPT, model.prompt.as_json())
         if (model_dir / RECORD).is_file():
             copy_file(model_dir / RECORD, fresh / RECORD)
         write_json(fresh / MODELS, {part.name: part.as_json() for part in models})
-        decoding = {**asdict(weights or JointWeights()), "normalizer": normalizer_version()}
+        decoding = {**asdict(weights[0] if weights else JointWeights())}
+        if weights:
+            decoding["search"] = asdict(weights[1])
+        decoding["normalizer"] = normalizer_version()
         write_json(fresh / DECODE_FILE, {**decoding, "tuned": weights is not None})
         libraries = {name: version(name) for name in ("espnet_otreg", "torch", "transformers")}
         with atomic_write(fresh / "README.md") as file:

@@ -19,7 +19,7 @@ from espnet_otreg.data.audio.source import is_source
 from espnet_otreg.data.languages import AUTO
 from espnet_otreg.decoding.encoded import SpeechBatch
 from espnet_otreg.decoding.joint_weights import find_joint_weights
-from espnet_otreg.decoding.modes import READOUT, Mode, configure_modes
+from espnet_otreg.decoding.modes import READOUT, Joint, Mode, configure_modes
 from espnet_otreg.decoding.recognizer import Recognizer
 from espnet_otreg.errors import UserError, sentence_for
 from espnet_otreg.inference.feature_extractor import FeatureExtractor, feature_record
@@ -112,7 +112,7 @@ class SpeechLM:
         """Load a model.
 
         Args:
-            directory: a training directory, or one packed by stage 14.
+            directory: a training directory, or one packed by stage 15.
             checkpoint: file in it; by default the one that the experiment uses, see
                 :func:`espnet_otreg.slm.build.checkpoint_file`.
             encoder: directory or hub name of the encoder that made the features, if it has moved.
@@ -133,7 +133,7 @@ class SpeechLM:
                 raise UserError(
                     "nobody knows which encoder made the features of this model",
                     str(directory),
-                    "run in the recipe's directory, or pack the model there (stage 14)",
+                    "run in the recipe's directory, or pack the model there (stage 15)",
                 )
             extractor = FeatureExtractor(resolve_here(record, directory), encoder, device)
         elif encoder is not None:
@@ -142,7 +142,7 @@ class SpeechLM:
             )
         model.llm.merge_adapter()  # for good: nobody else has this model
         weights = find_joint_weights(directory)
-        tuned = {} if weights is None else weights.as_options()
+        tuned = {} if weights is None else Joint.as_options(*weights)
         identifier = partial(_identifier, directory, encoder, device)
         return cls(model, extractor, {**tuned, **(options or {})}, identifier)
 

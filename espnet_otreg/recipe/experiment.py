@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet_otreg.config import did_you_mean
+from espnet_otreg.data.synthesis.config import synthesis_errors
 from espnet_otreg.decoding.modes import PROMPT, known_modes
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.experiment import (
@@ -19,11 +21,14 @@ from espnet_otreg.experiment import (
     Training,
     load_experiment,
 )
+from espnet_otreg.features.augment import read_augment_config
 from espnet_otreg.files import atomic_write
 from espnet_otreg.ranges import SEED
 from espnet_otreg.recipe.preset import ALL, TRAINING_STAGES, Preset
 from espnet_otreg.tasks.train_config import value_errors
 
+UPPER = "hf_whisper_upper"  # reads features of an inner layer of the recipe's encoder
+LLM_CONFIG = "llm.yaml"  # how "llm: train" trains it
 _ESPNET_CRITERIA = [["train", "loss"], ["valid", "loss"], ["train", "acc"], ["valid", "acc"]]
 
 
@@ -34,10 +39,13 @@ class Plan:
     Attributes:
         experiment: the trainings and what is made of them.
         configs: the resolved configuration of every run, by its name.
+        files: other files of the preset, which may be those of the one that it extends; by the
+            name that the shell has for them.
     """
 
     experiment: Experiment
     configs: Mapping[str, Mapping[str, Any]]
+    files: Mapping[str, Path]
 
     def write(self) -> None:
         """Write ``EXP/config/RUN.yaml`` of every run, and ``EXP/experiment.json``."""
@@ -60,8 +68,15 @@ class Plan:
             raise UserError(
                 "a directory of experiments with , or %", str(experiment.directory), "rename it"
             )
-        for key in ("encoder", "llm", "augment_copies"):
-            yield _line("setting", key, getattr(experiment, key))
+        for key in ("encoder", "llm", "augment_copies", "encoder_layers"):
+            value = getattr(experiment, key)
+            yield _line("setting", key, "" if value is None else value)
+        if any(config.get("encoder") == UPPER for config in self.configs.values()):
+            yield _line("setting", "upper_half", "true")
+        for key, path in self.files.items():
+            yield _line("setting", key, path)
+        for name, speech in {t.name: t.speech for t in experiment.trainings if t.speech}.items():
+            yield _line("setting", "speech", name, json.dumps(speech))
         for t in experiment.trainings:
             yield _line("training", t.stage, t.name, t.seed, t.directory, t.config,
                         t.initial or "", t.checkpoint, t.text, " ".join(t.modes))  # fmt: skip
@@ -90,14 +105,24 @@ def _checkpoint_file(rule: str, config: Mapping[str, Any]) -> str:
 
 
 def _checked(config: Mapping[str, Any]) -> list[str]:
-    """The mistakes in a run's configuration; its LLM and token classes are the recipe's."""
+    """The mistakes in a run's configuration; models and token classes are the recipe's."""
     recipe = {"llm_conf": {"model": "llm"}, "readout_conf": {"classes": "classes.json"}}
+    if config.get("encoder") == UPPER:
+        recipe["encoder_conf"] = {"model": "encoder"}
     completed = {
         key: {**values, **config[key]} if isinstance(config.get(key), Mapping) else values
         for key, values in recipe.items()
         if isinstance(config.get(key), Mapping) or config.get(key) is None
     }
     return value_errors({**config, **completed})
+
+
+def _with_layers(config: dict[str, Any], layers: int | None) -> dict[str, Any]:
+    """A run's configuration, in which Whisper's upper half begins where the features end."""
+    conf = config.get("encoder_conf") or {}
+    if config.get("encoder") != UPPER or layers is None or not isinstance(conf, Mapping):
+        return config
+    return {**config, "encoder_conf": {"first": layers, **conf}}
 
 
 def read_experiment(
@@ -109,6 +134,9 @@ def read_experiment(
     modes: Sequence[str] | None = None,
     floor_modes: Sequence[str] | None = None,
     stages: Sequence[str] = TRAINING_STAGES,
+    synthesis: str | Path | None = None,
+    accept_licence: bool = False,
+    num_splits: int = 1,
 ) -> Plan:
     """Read a preset, check everything, and work out its trainings.
 
@@ -122,6 +150,9 @@ def read_experiment(
         modes: ways of decoding.
         floor_modes: more ways for the first arm.
         stages: the recipe's training stages in their order.
+        synthesis: file that says which training speech is made from text; None for the preset's.
+        accept_licence: that the user accepts the terms of voices that are not free.
+        num_splits: parts in which training reads its set.
 
     Raises:
         ConfigErrors: with every mistake of the file, of the names given here and of the
@@ -153,21 +184,30 @@ def read_experiment(
     preset.check_modes("--decode_modes", modes or ())
     preset.check_modes("--floor_modes", floor_modes or ())
     numbers = _seeds(seeds, errors)
+    files = {"llm_config": preset.layers.find(LLM_CONFIG)}
+    if synthesis or entry.synthesis:
+        files["synthesis"] = Path(synthesis or preset.layers.find(str(entry.synthesis)))
+        errors += synthesis_errors(files["synthesis"], accept_licence)
+    if entry.augment:
+        files["augment"] = preset.layers.find(entry.augment)
+        errors += _augment_errors(files["augment"])
     names = _in_order(preset, chosen)
     configs = {}
     for name in names:
+        errors += _speech_errors(name, preset.runs[name].speech, "synthesis" in files, num_splits)
         try:
-            configs[name] = preset.config(name)
+            configs[name] = _with_layers(preset.config(name), entry.encoder_layers)
             errors += [f"runs.{name}.set: {error}" for error in _checked(configs[name])]
         except UserError as error:
             errors.append(str(error))
     if errors:
-        raise ConfigErrors(list(dict.fromkeys(errors)), str(preset.path))
+        raise ConfigErrors(list(dict.fromkeys(errors)), preset.layers.place)
     experiment = Experiment(
         directory=exp_dir,
         encoder=str(entry.encoder),
         llm=str(entry.llm),
         augment_copies=entry.augment_copies,
+        encoder_layers=entry.encoder_layers,
         arms=chosen["arms"],
         pretrainings=chosen["pretrainings"],
         seeds=numbers,
@@ -180,7 +220,35 @@ def read_experiment(
     own_modes = [preset.runs[name].modes or () for name in experiment.arms]
     experiment = replace(experiment, modes=tuple(dict.fromkeys(chain(wanted_modes, *own_modes))))
     earlier = _earlier(exp_dir, {training.directory.name for training in trainings})
-    return Plan(replace(experiment, trainings=trainings, earlier=earlier), configs)
+    return Plan(replace(experiment, trainings=trainings, earlier=earlier), configs, files)
+
+
+def _speech_errors(
+    name: str, speech: Mapping[str, Any] | None, has_synthetic: bool, num_splits: int
+) -> list[str]:
+    """What keeps a run from seeing the part of the training speech that it names.
+
+    >>> _speech_errors("few", {"synthetic_hours": 1}, False, 2)
+    ["runs.few.speech: no speech is made from text here; give the key 'synthesis'", \
+'runs.few.speech: parts of the training speech cannot be chosen with --num_splits']
+    """
+    errors = []
+    if speech and not has_synthetic and speech.keys() & {"synthetic_hours", "engines"}:
+        errors.append("no speech is made from text here; give the key 'synthesis'")
+    if speech and num_splits > 1:
+        errors.append("parts of the training speech cannot be chosen with --num_splits")
+    return [f"runs.{name}.speech: {error}" for error in errors]
+
+
+def _augment_errors(path: Path) -> list[str]:
+    """The mistakes of the file of ``augment``, which are reported with the others."""
+    try:
+        read_augment_config(path)
+    except ConfigErrors as error:
+        return [f"{path}: {one}" for one in error.errors]
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 def _name_errors(preset: Preset, where: str, names: Sequence[str]) -> list[str]:
@@ -257,6 +325,7 @@ def _trainings(
                     checkpoint=_checkpoint_file(run.checkpoint, config),
                     text=run.text,
                     modes=tuple(dict.fromkeys(modes)),
+                    speech=run.speech,
                 )
             )
     return tuple(trainings)

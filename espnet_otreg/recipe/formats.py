@@ -18,20 +18,36 @@ _SCRIPTS = ("local/data.sh", "local/text.sh", "tools/fetch_model.py")
 
 # What each format of a command's results brought, the first one first.
 HISTORY: dict[str, tuple[str, ...]] = {
-    "extract_features": ("the first one",),
+    "collect_text": ("the first one",),
+    "combine_features": ("the first one",),
+    "extract_features": (
+        "the first one",
+        "other noise in augmented copies, and more kinds of what may happen to them",
+    ),
     "format_data": ("the first one",),
+    "select_speech": ("the first one",),
     "slm_analyze": ("the first one",),
-    "slm_decode": ("the first one",),
+    "slm_decode": ("the first one", "joint decoding is a search by CTC and the LLM together"),
     "slm_pack": ("the first one",),
-    "slm_report": ("the first one",),
+    "slm_report": ("the first one", "next.txt, and tables by test set"),
     "slm_score": ("the first one",),
     "slm_train": ("the first one",),
     "stage": ("the first one",),
+    "synthesize": ("the first one",),
     "token_classes": ("the first one",),
-    "train_text_llm": ("the first one",),
+    "train_ngram": ("the first one",),
+    "train_text_llm": (
+        "the first one",
+        "simulated posteriors as its source, held-out sentences, bfloat16 where it is faster",
+    ),
     "unpair_text": ("the first one",),
     "whisper_baseline": ("the first one",),
     **dict.fromkeys(_SCRIPTS, ("the first one",)),
+    "local/data.sh": (
+        "the first one",
+        "mini_multi: the Amazon Queen in train, a part of the texts kept out for preference",
+    ),
+    "local/text.sh": ("the first one", "mini_multi: no sentence of preference"),
 }
 
 

@@ -128,13 +128,16 @@ def prepare(step: Step, decision: Decision) -> None:
     write_json(directory / STARTED, decision.record)
 
 
-def finish(directory: str, record: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+def finish(
+    directory: str, record: Mapping[str, Any], seconds: float, **of_these: float
+) -> dict[str, Any]:
     """Write ``DIR/.done``.
 
     Args:
         directory: of the step.
         record: that of the :class:`Decision`.
-        seconds: wall time of the step.
+        seconds: wall time of the step; of several that the same commands made, its share.
+        of_these: seconds of them for one thing, as :func:`espnet_otreg.log_times.spent` has them.
 
     Raises:
         UserError: if an output is missing or empty.
@@ -144,6 +147,8 @@ def finish(directory: str, record: Mapping[str, Any], seconds: float) -> dict[st
     if empty:
         raise UserError("is empty at the end of its stage", empty[0], "look at the stage's log")
     done = {**record, "outputs": outputs, "seconds": round(seconds, 1)}
+    if of_these:
+        done["of_these"] = of_these
     done["digest"] = digest(done)
     write_json(Path(directory) / DONE, done)
     (Path(directory) / STARTED).unlink(missing_ok=True)

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from espnet_otreg.config import did_you_mean, not_negative, parse_config
+from espnet_otreg.data.speech_share import SpeechShare
 from espnet_otreg.decoding.modes import known_modes
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.experiment import PRETRAIN, Pair
 from espnet_otreg.files import read_yaml
+from espnet_otreg.recipe.extends import read_layers
 
-PRESET_FILE = "experiment.yaml"
 TRAINING_STAGES = (PRETRAIN, "train_sft", "train_arms")
 ALL = "all"  # stands for the names of all runs
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -36,6 +37,7 @@ class RunEntry:
     text: Literal["paired", "unpaired"] = "paired"
     checkpoint: Literal["best", "latest", "averaged"] = "best"  # the one that is used
     modes: tuple[str, ...] | None = None  # of decoding; by default the experiment's
+    speech: dict[str, Any] | None = None  # the part of the training speech that it sees
     set: dict[str, Any] = field(default_factory=dict)  # keys of ESPnet and of the SLM
 
 
@@ -52,10 +54,14 @@ class PresetEntry:
     """``experiment.yaml`` as a whole."""
 
     runs: dict[str, Any]
+    extends: str | None = None  # a preset beside this one, from which it takes what it does not say
     base: str | None = None
     encoder: str | None = None
+    encoder_layers: int | None = None  # features are taken behind so many; else the final output
     llm: str | None = None
     augment_copies: int = 0
+    synthesis: str | None = None  # file that says which training speech is made from text
+    augment: str | None = None  # file beside this one: what happens to the copies
     arms: tuple[str, ...] = ()
     pretrainings: tuple[str, ...] = ()
     compare: tuple[Any, ...] = ()
@@ -63,7 +69,9 @@ class PresetEntry:
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
-        return not_negative(augment_copies=self.augment_copies)
+        return not_negative(
+            augment_copies=self.augment_copies, encoder_layers=self.encoder_layers or 0
+        )
 
 
 class Preset:
@@ -73,20 +81,21 @@ class Preset:
         conf_dir: the directory that holds the file.
 
     Attributes:
-        entry: the file's own keys.
+        layers: the files that it is read from.
+        entry: their keys.
         runs: what each run says together with what it takes from those it is like.
         errors: one sentence for each mistake.
     """
 
     def __init__(self, conf_dir: str | Path, stages: Sequence[str] = TRAINING_STAGES) -> None:
-        self.path = Path(conf_dir) / PRESET_FILE
+        self.layers = read_layers(conf_dir)
         self.errors: list[str] = []
         self.stages = tuple(stages)
-        entry = parse_config(PresetEntry, read_yaml(self.path), "experiment", self.errors)
+        entry = parse_config(PresetEntry, self.layers.values, "experiment", self.errors)
         if entry is None:
-            raise ConfigErrors(self.errors, str(self.path))
+            raise ConfigErrors(self.errors, self.layers.place)
         self.entry = entry
-        self._base = read_yaml(self.path.with_name(entry.base)) if entry.base else {}
+        self._base = read_yaml(self.layers.find(entry.base)) if entry.base else {}
         self._raw = {str(name): self._raw_run(name, run) for name, run in entry.runs.items()}
         likes = {name: run["like"] for name, run in self._raw.items() if run.get("like")}
         self._likes = self._references("like", likes)
@@ -200,6 +209,8 @@ class Preset:
         self.check_modes("decode.floor_modes", decode.floor_modes)
         for name, run in self._raw.items():
             self.check_modes(f"runs.{name}.modes", run.get("modes") or ())
+            if (speech := run.get("speech")) is not None:
+                parse_config(SpeechShare, speech, f"runs.{name}.speech", self.errors)
         return decode
 
     def check_modes(self, where: str, modes: Iterable[str]) -> None:
@@ -251,7 +262,7 @@ class Preset:
         for name in names:
             if name not in self._raw:
                 hint = did_you_mean(name, self._raw)
-                raise UserError(f"there is no run {name!r}; {hint}", str(self.path))
+                raise UserError(f"there is no run {name!r}; {hint}", self.layers.place)
         merged = OmegaConf.create({})
         layers = [self._raw[one].get("set", {}) for name in names for one in self._ancestors(name)]
         try:

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import IO
 
 from espnet_otreg.errors import UserError, sentence_for
+from espnet_otreg.log_times import spent_in
 from espnet_otreg.recipe.display import Display, read_progress
 from espnet_otreg.recipe.launch import Launcher
 from espnet_otreg.recipe.ledger import Decision, examine, finish, prepare
@@ -90,18 +91,6 @@ class _Active:
     said: IO[bytes] | None = None  # by a command without a log
     started: float = dataclasses.field(default_factory=time.monotonic)
     since: float = dataclasses.field(default_factory=time.time)
-
-    def logs(self) -> list[str]:
-        """Of the command that runs, one for each of its jobs."""
-        command = self.command
-        if command is None or not command.log:
-            return []
-        if not command.jobs:
-            return [command.log]
-        name, _, numbers = command.jobs.partition("=")
-        first, _, last = numbers.partition(":")
-        span = range(int(first), int(last or first) + 1)
-        return [command.log.replace(name, str(number)) for number in span]
 
 
 class _Output:
@@ -331,13 +320,23 @@ class Runner:
             else:
                 self.running.remove(active)
                 self.finished += 1
-                seconds = time.monotonic() - active.started
-                for step, decision in zip(active.work.steps, active.decisions, strict=True):
-                    if decision.record is not None:
-                        finish(step.directory, decision.record, seconds)
+                self._record(active)
         if failed:
             self._show_output()
         return failed
+
+    def _record(self, active: _Active) -> None:
+        """Write down that the steps of a work have ended; each took its share of the time."""
+        ran = [
+            (step.directory, decision.record)
+            for step, decision in zip(active.work.steps, active.decisions, strict=True)
+            if decision.record is not None
+        ]
+        seconds = (time.monotonic() - active.started) / len(ran)
+        spent = spent_in([command.logs() for command in active.work.commands])
+        for directory, record in ran:
+            of_these = {kind: value / len(ran) for kind, value in spent.items()}
+            finish(directory, record, seconds, **of_these)
 
     def _wait(self) -> None:
         """Until a program ends or a signal comes, at most half a second."""
@@ -359,7 +358,8 @@ class Runner:
         assert self.stage is not None
         said, fraction = [], float(self.finished)
         for active in self.running:
-            found = [read_progress(log, active.since) for log in active.logs()]
+            logs = active.command.logs() if active.command else []
+            found = [read_progress(log, active.since) for log in logs]
             lines = [line for line in found if line is not None]
             name = active.work.name
             if lines:

@@ -51,6 +51,26 @@ class Command:
     jobs: str = ""
     more: tuple[str, ...] = ()
 
+    def logs(self) -> list[str]:
+        """Its logs, one for each of its jobs.
+
+        >>> Command("launch", ("true",), "train_cmd", "log/a.JOB.log", "JOB=1:2").logs()
+        ['log/a.1.log', 'log/a.2.log']
+        """
+        if not self.log:
+            return []
+        if not self.jobs:
+            return [self.log]
+        name, _, numbers = self.jobs.partition("=")
+        first, _, last = numbers.partition(":")
+        span = range(int(first), int(last or first) + 1)
+        return [self.log.replace(name, str(number)) for number in span]
+
+    @property
+    def computes(self) -> bool:
+        """Whether it spends its time with products of matrices: it trains or runs a model."""
+        return self.kind in ("launch_on_device", "launch_training") or self.wrapper == "cuda_cmd"
+
 
 @dataclasses.dataclass
 class Work:

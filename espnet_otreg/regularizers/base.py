@@ -89,7 +89,7 @@ class AlignmentBatch:
             raise UserError(
                 f"{user} needs the token read-out, and this model has no token classes",
                 "regularizers",
-                "give the model its classes (stage 5, tokens) or leave that out",
+                "give the model its classes (stage 6, tokens) or leave that out",
             )
         return self.readout
 

@@ -1,4 +1,4 @@
-"""The measures of stage 12 (modality gap, retrieval, ...) by arm, over seeds."""
+"""The measures of stage 13 (modality gap, retrieval, ...) by arm, over seeds."""
 
 from __future__ import annotations
 

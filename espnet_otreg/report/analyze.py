@@ -1,4 +1,4 @@
-"""Stage 12: modality gap, retrieval, anchor and anisotropy of one model on its test sets."""
+"""Stage 13: modality gap, retrieval, anchor and anisotropy of one model on its test sets."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def analyze(
     model: SpokenLanguageModel,
     data_dirs: Sequence[str | Path],
     in_domain: Sequence[str] | None = None,
+    beside: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The content of analysis.json.
 
@@ -43,6 +44,7 @@ def analyze(
         model: in evaluation mode.
         data_dirs: test sets; results are by language and domain.
         in_domain: the domains that are in-domain; ``core_sounds`` if None.
+        beside: domains that stand beside the out-of-domain sets.
 
     Raises:
         UserError: if a name of ``in_domain`` is that of no test set.
@@ -58,7 +60,7 @@ def analyze(
     sets, utterances = [], {}
     for (language, domain), members in sorted(by_set.items()):
         facts, own = _analyze_set(model, members, progress)
-        group = group_of(domain, chosen)
+        group = group_of(domain, chosen, beside)
         sets.append({"language": language, "domain": domain, "group": group, **facts})
         for key, values in own.items():
             utterances[key] = {"language": language, "domain": domain, **values}

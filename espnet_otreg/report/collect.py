@@ -73,7 +73,7 @@ def collect(
         raise UserError(
             "no system was scored on all test sets",
             str(experiment.directory),
-            "run stages 10 (decode) and 11 (score) first",
+            "run stages 11 (decode) and 12 (score) first",
         )
     selection = select(results)
     analyses, unmeasured = read_analyses(experiment)

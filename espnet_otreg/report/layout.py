@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from espnet_otreg.decoding.modes import known_modes
+from espnet_otreg.decoding.modes import PROMPT, known_modes
 from espnet_otreg.experiment import Experiment
 from espnet_otreg.files import read_json
 from espnet_otreg.scoring.rows import Row, load_row
@@ -38,6 +38,16 @@ def is_floor(mode: str) -> bool:
     """
     known = known_modes()
     return mode in known and known[mode].floor
+
+
+def uses_llm(mode: str) -> bool:
+    """Whether a way of decoding runs the LLM, and gives it the right speech.
+
+    >>> uses_llm("joint"), uses_llm("ctc"), uses_llm("llm_no_speech")
+    (True, False, False)
+    """
+    known = known_modes()
+    return mode in known and PROMPT in known[mode].needs and not known[mode].floor
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from espnet_otreg.report.alignment_results import NOTES, analysis_tables, gap_sentences
 from espnet_otreg.report.collect import Report
-from espnet_otreg.report.layout import System, mode_name
+from espnet_otreg.report.layout import mode_name, uses_llm
 from espnet_otreg.report.methods import method_tables
 from espnet_otreg.report.summary import PLAN, join_blocks
 from espnet_otreg.scoring.compare import Comparison, overview, verdict
 from espnet_otreg.scoring.results import (
-    ABSENT,
     comparison_tables,
     result_tables,
     with_interval,
@@ -88,17 +87,19 @@ def _development(report: Report) -> list[str]:
 
 
 def _llm_adds(report: Report) -> list[str]:
-    """Whether the LLM improves on the CTC read-out of the same model, arm by arm, in-domain."""
+    """Whether the LLM improves on what the same model reads without it, arm by arm, in-domain."""
+    rates = {s: macro_rate(r.group("in_domain"), "wer") for s, r in report.rows.items() if s.mode}
     lines = []
-    for system, row in report.rows.items():
-        ctc = report.rows.get(System(system.arm, "ctc"))
-        if system.mode in ("llm", "joint") and ctc is not None:
-            ours, theirs = (macro_rate(r.group("in_domain"), "wer") for r in (row, ctc))
-            word = "below" if ours < theirs else "not below"
-            lines.append(
-                f"- {system.name}: {ours:.1f} %, {word} the CTC read-out's {theirs:.1f} %."
+    for system, ours in rates.items():
+        without = [s for s in rates if s.arm == system.arm and not (s.is_floor or uses_llm(s.mode))]
+        if uses_llm(system.mode) and without:
+            beside = ", ".join(
+                f"{'below' if ours < rates[s] else 'not below'} {mode_name(s.mode)} "
+                f"{rates[s]:.1f} ({100 * (ours / rates[s] - 1):+.0f} % relative)"
+                for s in without
             )
-    return ["What the LLM adds, in-domain WER:", *lines] if lines else []
+            lines.append(f"- {system.name}: {ours:.1f}, {beside}.")
+    return ["What the LLM adds, in-domain WER (%):", *lines] if lines else []
 
 
 def _comparison(report: Report) -> list[str]:
@@ -144,7 +145,7 @@ def _in_short(mode: str, comparison: Comparison) -> str:
 
 def _alignment(report: Report) -> list[str]:
     if not report.analyses:
-        return ["Not measured: stage 12 (analyze) was not run."]
+        return ["Not measured: stage 13 (analyze) was not run."]
     parts = [table.markdown() for table in analysis_tables(report.analyses)]
     by_arm = {analysis.arm: analysis for analysis in report.analyses}
     pair = report.experiment.primary
@@ -159,6 +160,15 @@ def _names(report: Report, role: str) -> str:
     return ", ".join(sorted({run[role] for run in report.runs})) or "unknown"
 
 
+def _settings(found: Mapping[str, object]) -> str:
+    """Settings in one cell.
+
+    >>> _settings({"weight": 0.05, "length_bonus": 1.0})
+    'weight 0.05, length_bonus 1.0'
+    """
+    return ", ".join(f"{key} {value}" for key, value in found.items())
+
+
 def _provenance(report: Report) -> list[str]:
     """What a reader needs to repeat the numbers, and to distrust them."""
     environment = Table("Environment", ("", ""), tuple(report.environment.items()), names=2)
@@ -171,7 +181,6 @@ def _provenance(report: Report) -> list[str]:
                 "steps",
                 "regularizers",
                 "seconds (last call)",
-                "weight of the LLM in joint",
             ),
             *("config sha256", "checkpoint sha256"),
         ),
@@ -182,13 +191,22 @@ def _provenance(report: Report) -> list[str]:
                 str(run["steps"] or "?"),
                 run["regularizers"] or "none",
                 "?" if run["seconds"] is None else f"{run['seconds']:.0f}",
-                ABSENT if run["joint_weight"] is None else f"{run['joint_weight']:.2f}",
                 f"`{run['config_sha256'][:12]}`",
                 f"`{run['checkpoint_sha256'][:12]}`",
             )
             for run in report.runs
         ),
         names=1,
+    )
+    decoding = Table(
+        "Settings of decoding that the development set chose, or that were given",
+        ("arm", "seed", "mode", "settings"),
+        tuple(
+            (run["arm"], str(run["seed"]), mode_name(mode), _settings(found))
+            for run in report.runs
+            for mode, found in run["decoding"].items()
+        ),
+        names=4,
     )
     splits = Table(
         "Utterances of each set (sha256 of the sorted ids)",
@@ -203,6 +221,7 @@ def _provenance(report: Report) -> list[str]:
     return [
         environment.markdown(),
         runs.markdown(),
+        *([decoding.markdown()] if decoding.lines else []),
         splits.markdown(),
         f"Normaliser `{first.normalizer}`. Scored lists of utterances, with their references: "
         + ", ".join(f"`{digest}`" for digest in scored)

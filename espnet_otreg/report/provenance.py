@@ -45,7 +45,7 @@ def _run(training: Training) -> dict[str, Any]:
         "config_sha256": sha256_file(directory / "config.yaml"),
         "checkpoint_sha256": sha256_file(checkpoint) if checkpoint.is_file() else UNKNOWN,
         "seconds": read_json(done)["seconds"] if done.is_file() else None,
-        "joint_weight": _joint_weight(directory),
+        "decoding": _decoding(training),
     }
 
 
@@ -72,11 +72,19 @@ def _encoder(config: dict[str, Any]) -> str:
     return _model_name(named) if named else UNKNOWN
 
 
-def _joint_weight(directory: Path) -> float | None:
-    """The LLM's weight in joint decoding, chosen on the development set."""
-    for status in sorted(directory.glob("joint/*/status.json")):
-        return float(read_json(status)["joint_weights"]["weight"])
-    return None
+def _decoding(training: Training) -> dict[str, dict[str, Any]]:
+    """By way of decoding the settings that it found for itself, such as weights that the
+    development set chose."""
+    found: dict[str, dict[str, Any]] = {}
+    for mode in training.modes:
+        for status in sorted(training.directory.glob(f"{mode}/*/status.json"))[:1]:
+            facts = read_json(status)
+            facts.pop("options", None)  # what it was told; it found out the rest
+            groups = [group for group in facts.values() if isinstance(group, dict)]
+            settings = {key: value for group in groups for key, value in group.items()}
+            if settings:
+                found[mode] = settings
+    return found
 
 
 def _steps(config: dict[str, Any]) -> int | None:

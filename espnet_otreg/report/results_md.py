@@ -10,7 +10,7 @@ from espnet_otreg.files import atomic_write
 
 HEADER = """# Results
 
-Written by stage 13 of the recipe (`espnet_otreg.bin.slm_report`), never by hand: one section for
+Written by stage 14 of the recipe (`espnet_otreg.bin.slm_report`), never by hand: one section for
 each experiment, with everything else in `results/`. Rates are pooled within a language and test
 set; "macro" is the mean over languages of the mean over a language's test sets. ID is in-domain,
 OOD out-of-domain, "synth." synthetic speech.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from espnet_otreg.report.collect import Report
-from espnet_otreg.report.layout import mode_name
+from espnet_otreg.report.layout import System, mode_name
 from espnet_otreg.report.methods import method_tables
 from espnet_otreg.scoring.compare import Comparison, verdict
 from espnet_otreg.scoring.results import ABSENT, with_interval
@@ -14,7 +14,12 @@ from espnet_otreg.scoring.score import GROUPS
 from espnet_otreg.scoring.table import Table
 
 PLAN = "A transport plan: which moment of the recording belongs to which token"
-_SHORT = {"in_domain": "ID", "out_of_domain": "OOD", "synthetic": "OOD synth."}
+_SHORT = {
+    "in_domain": "ID",
+    "out_of_domain": "OOD",
+    "synthetic": "OOD synth.",
+    "beside": "beside",
+}
 
 
 def headline(
@@ -70,7 +75,7 @@ def compact(rows: Sequence[Row]) -> Table:
 
 
 def terminal(report: Report) -> str:
-    """What stage 13 prints: the compact table, the headline and the verdict."""
+    """What stage 14 prints: the compact table, the headline and the verdict."""
     rows = list(report.rows.values())
     best = report.selection.best.name if report.selection.best else None
     parts = [compact(rows).text(), headline(rows, best).text()]
@@ -112,7 +117,7 @@ def summary(report: Report, title: str, links: Mapping[str, str]) -> str:
     rows = list(report.rows.values())
     best = report.selection.best
     table = headline(rows, best.name if best else None)
-    return _section(report, title, table, links)
+    return _section(report, title, [table, set_table(report)], links)
 
 
 def methods_summary(report: Report, title: str, links: Mapping[str, str]) -> str:
@@ -121,10 +126,10 @@ def methods_summary(report: Report, title: str, links: Mapping[str, str]) -> str
     mode = mode_name(report.selection.mode or "")
     tables = method_tables(report)
     chosen = [table for table in tables if f", {mode}, " in table.title]
-    return _section(report, title, (chosen or tables)[0], links)
+    return _section(report, title, (chosen or tables)[:1], links)
 
 
-def _section(report: Report, title: str, table: Table, links: Mapping[str, str]) -> str:
+def _section(report: Report, title: str, tables: Sequence[Table], links: Mapping[str, str]) -> str:
     seeds = ", ".join(map(str, report.seeds))
     plural = "s" if len(report.seeds) > 1 else ""
     return join_blocks(
@@ -132,7 +137,7 @@ def _section(report: Report, title: str, table: Table, links: Mapping[str, str])
             f"## {title}",
             *(f"**{line}**" for line in _verdict(report)),
             f"Seed{plural} {seeds}; `{report.command}`.",
-            table.markdown(),
+            *(table.markdown() for table in tables),
             *(f"- [{text}]({path})" for text, path in links.items()),
         ]
     )
@@ -143,32 +148,59 @@ def _verdict(report: Report) -> list[str]:
 
 
 def readme_section(report: Report, picture: str | None) -> str:
-    """What README.md shows: one small table, the verdict and one picture.
+    """What README.md shows: two small tables, the verdict and one picture.
 
     Args:
         report: the facts of an experiment.
         picture: path, as seen from README.md, of the transport plan.
     """
-    parts = [small_table(report).markdown(), " ".join(_verdict(report))]
+    tables = [small_table(report).markdown(), set_table(report).markdown()]
+    parts = [*tables, " ".join(_verdict(report))]
     if picture:
         parts.append(f"![{PLAN}]({picture})")
     return "\n\n".join(part for part in parts if part)
 
 
 def small_table(report: Report) -> Table:
-    """Error rates of four systems: the baseline, both sides of the primary comparison, and the
-    system that the development set chose. Synthetic speech is left out."""
+    """Macro error rates of the systems that matter most; synthetic speech is left out."""
     best = report.selection.best
+    rows = [report.rows[system] for system in _main_systems(report)]
+    chosen = best.name if best else None
+    return headline(rows, chosen, ("in_domain", "out_of_domain"))
+
+
+def set_table(report: Report) -> Table:
+    """WER and CER of every test set, for the baseline and all ways of decoding of one model."""
+    systems = [s for s in _main_systems(report) if not s.mode or s.arm == _shown_arm(report)]
+    rows = [report.rows[system] for system in systems]
+    cells = [
+        {s.label: f"{s.rate('wer'):.1f} / {s.rate('cer'):.1f}" for s in row.sets} for row in rows
+    ]
+    groups = {s.label: GROUPS.index(s.group) for row in rows for s in row.sets}
+    labels = sorted(groups, key=lambda label: (groups[label], label))
+    lines = tuple((label, *(cell.get(label, ABSENT) for cell in cells)) for label in labels)
+    return Table("WER / CER by test set (%)", ("set", *(row.name for row in rows)), lines)
+
+
+def _shown_arm(report: Report) -> str:
+    """The run whose ways of decoding are shown beside each other: the one that the development
+    set chose."""
+    if report.selection.best is not None:
+        return report.selection.best.arm
     pair = report.experiment.primary
+    return pair.baseline if pair else report.experiment.arms[0]
+
+
+def _main_systems(report: Report) -> list[System]:
+    """The baseline, every way of decoding of one run, and both sides of the primary comparison in
+    its mode; all systems, if none of them was scored."""
+    pair, arm = report.experiment.primary, _shown_arm(report)
     sides = (pair.baseline, pair.candidate) if pair else ()
     shown = [
-        row
-        for system, row in report.rows.items()
+        system
+        for system in report.rows
         if not system.mode
-        or system == best
+        or (system.arm == arm and not system.is_floor)
         or (system.mode == report.selection.mode and system.arm in sides)
     ]
-    chosen = best.name if best else None
-    return headline(
-        shown or list(report.rows.values()), chosen, [g for g in GROUPS if g != "synthetic"]
-    )
+    return shown or list(report.rows)

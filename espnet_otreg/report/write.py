@@ -12,6 +12,7 @@ from espnet_otreg.experiment import Experiment
 from espnet_otreg.files import atomic_write, write_json
 from espnet_otreg.report.bars import draw_bars
 from espnet_otreg.report.collect import Report, collect, to_json
+from espnet_otreg.report.ending import SUMMARY, ending
 from espnet_otreg.report.layout import System
 from espnet_otreg.report.methods import method_tables
 from espnet_otreg.report.pages import PAGES, render_pages
@@ -57,7 +58,8 @@ def write_report(
     Args:
         experiment: where the scores are.
         output: directory of ``results.md`` (the summary), its pages
-            (:data:`espnet_otreg.report.pages.PAGES`), ``results.json``, ``table.txt`` and pictures.
+            (:data:`espnet_otreg.report.pages.PAGES`), ``results.json``, ``table.txt``,
+            ``next.txt`` (what stands below the table at the end of a run) and pictures.
         title: of the experiment.
         command: what the user typed.
         data_dirs: train, dev and test sets.
@@ -88,8 +90,9 @@ def write_report(
     files = {page.title: page.file for page in pages} | {"All numbers": NUMBERS}
     table = terminal(report)
     write_json(output / NUMBERS, to_json(report))
-    _write_text(output / "results.md", summary(report, title, files))
+    _write_text(output / SUMMARY, summary(report, title, files))
     _write_text(output / "table.txt", table)
+    _write_text(output / "next.txt", ending(report, output, pictures.values()))
     return Written(report, title, output, files, pictures, table)
 
 
@@ -106,7 +109,7 @@ def bar_rows(report: Report) -> list[Row]:
 
 
 def _plan_picture(experiment: Experiment) -> Path | None:
-    """The transport plan that stage 12 drew, of the candidate of the primary pair if it has one."""
+    """The transport plan that stage 13 drew, of the candidate of the primary pair if it has one."""
     first = [experiment.primary.candidate] if experiment.primary else []
     for arm in (*first, *experiment.arms):
         for seed in experiment.seeds:

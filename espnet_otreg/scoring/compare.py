@@ -38,7 +38,7 @@ from espnet_otreg.scoring.significance import (
 
 SIGNIFICANT = 0.05
 SATURATED_WER = 70.0
-_PRIMARY_ORDER = ("out_of_domain", "in_domain", "synthetic")
+_PRIMARY_ORDER = ("out_of_domain", "in_domain", "synthetic", "beside")
 Outcome = Literal["saturated", "better", "worse", "no difference"]
 
 

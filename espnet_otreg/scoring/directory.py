@@ -27,6 +27,7 @@ from espnet_otreg.scoring.normalize import (
 from espnet_otreg.scoring.quality import count_quality
 from espnet_otreg.scoring.references import (
     DEFAULT_IN_DOMAIN,
+    check_beside,
     check_hypotheses,
     check_in_domain,
     domains_beside,
@@ -94,6 +95,7 @@ def score_directory(
     scheme: str = SCORING_SCHEME,
     in_domain: Sequence[str] | None = None,
     equivalences: str | Path | None = None,
+    beside: Sequence[str] = (),
 ) -> Score:
     """Score a hypothesis file against a Kaldi data directory.
 
@@ -108,6 +110,7 @@ def score_directory(
             it; ``core_sounds`` if None.
         equivalences: a file of equivalent spellings and of words and marks to ignore; see
             :mod:`espnet_otreg.scoring.equivalences`.
+        beside: domains that stand beside the out-of-domain sets and count in no mean of theirs.
 
     Raises:
         UserError: if a hypothesis is missing or has no reference, naming it, if a file is
@@ -123,6 +126,7 @@ def score_directory(
     if in_domain is not None and not set(in_domain) <= set(domains.values()):
         check_in_domain(in_domain, set(domains.values()), domains_beside(directory))
     chosen = DEFAULT_IN_DOMAIN if in_domain is None else in_domain
+    check_beside(beside, chosen)
     keys_of_set: dict[tuple[str, str], list[str]] = {}
     for key in sorted(references):
         keys_of_set.setdefault((test_set.languages[key], domains[key]), []).append(key)
@@ -143,7 +147,7 @@ def score_directory(
                 "leave that set out",
             )
         utterances += scored
-        sets.append(_pool_set(scored, group_of(domain, chosen), len(keys) - len(scored)))
+        sets.append(_pool_set(scored, group_of(domain, chosen, beside), len(keys) - len(scored)))
     return Score(
         normalizer_version(scheme),
         fingerprint(references, test_set.languages, domains),

@@ -111,6 +111,16 @@ def split_characters(text: str, language: str) -> list[str]:
     return list(glue.join(split_words(text, language)))
 
 
+def split_units(text: str, language: str) -> list[str]:
+    """Words, or characters in languages that are written without spaces.
+
+    >>> split_units("uno due", "it"), split_units("你好", "zh")
+    (['uno', 'due'], ['你', '好'])
+    """
+    spaceless = language_or_default(language) in SPACELESS_LANGUAGES
+    return (split_characters if spaceless else split_words)(text, language)
+
+
 def unaccent(text: str) -> str:
     """Spanish without its accents; ñ is a letter of its own and stays.
 

@@ -132,24 +132,48 @@ def domains_beside(directory: str | Path) -> set[str]:
     return found
 
 
-def check_domains(in_domain: Sequence[str], directories: Sequence[str | Path]) -> None:
-    """Check the in-domain sets of a recipe before it trains.
+def check_domains(
+    in_domain: Sequence[str], directories: Sequence[str | Path], beside: Sequence[str] = ()
+) -> None:
+    """Check what a recipe says of its test sets before it trains.
 
     Args:
         in_domain: names of domains.
         directories: all test sets.
+        beside: names of the domains that stand beside the others.
 
     Raises:
-        UserError: as :func:`check_in_domain`, or if a table is malformed.
+        UserError: as :func:`check_in_domain`, of both, or if a table is malformed.
     """
+    check_beside(beside, in_domain)
     domains: set[str] = set()
     for directory in map(Path, directories):
         domains |= set(read_domains(directory, read_table(directory / "text")).values())
     check_in_domain(in_domain, domains)
+    check_in_domain(beside, domains, option="--beside")
+
+
+def check_beside(beside: Sequence[str], in_domain: Sequence[str]) -> None:
+    """Check that no set stands both in the mean in-domain and beside the others.
+
+    Raises:
+        UserError: with the first that does.
+
+    >>> check_beside(["prompts"], ["prompts"])
+    Traceback (most recent call last):
+    ...
+    espnet_otreg.errors.UserError: --beside prompts: this set is in-domain, too; name it once
+    """
+    for name in beside:
+        if name in in_domain:
+            raise UserError("this set is in-domain, too", f"--beside {name}", "name it once")
 
 
 def check_in_domain(
-    in_domain: Sequence[str], domains: Collection[str], beside: Collection[str] = ()
+    in_domain: Sequence[str],
+    domains: Collection[str],
+    beside: Collection[str] = (),
+    option: str = "--in_domain",
 ) -> None:
     """Check that every in-domain set is one of the test sets, so that no mean loses it.
 
@@ -157,6 +181,7 @@ def check_in_domain(
         in_domain: names of domains; none at all is fine.
         domains: of the test sets that are scored.
         beside: of other test sets of the same data.
+        option: by which the names were given, for messages.
 
     Raises:
         UserError: with the first name that is none of them, and with all that there are.
@@ -168,11 +193,11 @@ def check_in_domain(
 'test'? (known: ood, test)
     """
     if isinstance(in_domain, str):
-        raise UserError(f"expected a list of names, found '{in_domain}'", "--in_domain")
+        raise UserError(f"expected a list of names, found '{in_domain}'", option)
     for name in in_domain:
         if name not in domains and name not in beside:
             known = sorted({*domains, *beside})
             hint = did_you_mean(str(name), known)
             if hint.startswith("did you mean"):
                 hint += f" (known: {', '.join(known)})"
-            raise UserError("no test set has this name", f"--in_domain {name}", hint)
+            raise UserError("no test set has this name", f"{option} {name}", hint)

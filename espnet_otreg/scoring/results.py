@@ -33,8 +33,14 @@ GROUP_TITLES = {
     "in_domain": "In-domain",
     "out_of_domain": "Out-of-domain",
     "synthetic": "Out-of-domain (synthetic speech)",
+    "beside": "Beside the out-of-domain sets (in no mean of them)",
 }
-_SHORT_TITLES = {"in_domain": "in-domain", "out_of_domain": "OOD", "synthetic": "synthetic OOD"}
+_SHORT_TITLES = {
+    "in_domain": "in-domain",
+    "out_of_domain": "OOD",
+    "synthetic": "synthetic OOD",
+    "beside": "beside",
+}
 _QUALITY_HEADER = ("empty", "loop", "over-long", "wrong script")
 MER_NOTE = (
     "MER is the mixed error rate: a character of a script without spaces is one unit, a word of "

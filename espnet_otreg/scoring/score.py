@@ -17,7 +17,7 @@ Mean = TypeVar("Mean")
 
 FORMAT = "otreg-score-1"
 MIXED_SHARE = 0.1
-GROUPS = ("in_domain", "out_of_domain", "synthetic")
+GROUPS = ("in_domain", "out_of_domain", "synthetic", "beside")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,14 +123,19 @@ def sentence_key(reference: str) -> str:
     return hashlib.sha256(reference.encode()).hexdigest()[:12]
 
 
-def group_of(domain: str, in_domain: Sequence[str]) -> str:
-    """Which mean a test set counts in: synthetic speech never mixes with real recordings.
+def group_of(domain: str, in_domain: Sequence[str], beside: Sequence[str] = ()) -> str:
+    """Which mean a test set counts in: synthetic speech never mixes with real recordings, and what
+    stands beside them with none of both.
 
     >>> group_of("core_sounds", ["core_sounds"]), group_of("pico_synthetic", ["core_sounds"])
     ('in_domain', 'synthetic')
+    >>> group_of("same_prompts", ["core_sounds"], ["same_prompts"])
+    'beside'
     """
     if domain in in_domain:
         return "in_domain"
+    if domain in beside:
+        return "beside"
     return "synthetic" if "synthetic" in domain else "out_of_domain"
 
 

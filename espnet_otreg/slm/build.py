@@ -40,7 +40,7 @@ def _optional(kind: str, name: str | None, conf: Mapping[str, Any]) -> nn.Module
 
 
 def build_readout(config: ReadoutConfig, llm: LLM) -> TokenReadout | None:
-    """The CTC read-out over the token classes of stage 5, or None if none are named.
+    """The CTC read-out over the token classes of stage 6, or None if none are named.
 
     Raises:
         UserError: if the classes were made for another LLM.
@@ -52,7 +52,7 @@ def build_readout(config: ReadoutConfig, llm: LLM) -> TokenReadout | None:
         llm.vocabulary_size
     ):
         raise UserError(
-            "these token classes were made for another LLM", config.classes, "run stage 5 again"
+            "these token classes were made for another LLM", config.classes, "run stage 6 again"
         )
     return TokenReadout(
         classes["token_ids"],
@@ -108,7 +108,7 @@ def build_model(config: SLMConfig) -> SpokenLanguageModel:
     normalize = _optional("normalize", config.normalize, config.normalize_conf)
     input_size = int(frontend.output_size()) if frontend is not None else None  # type: ignore[operator]
     encoder = config.encoder_conf.build(input_size)
-    if config.encoder_conf.pretrained is not None:
+    if config.encoder_conf.frozen:
         encoder.requires_grad_(False)
     llm = LLM(config.llm_conf)
     projector = Projector(
@@ -141,7 +141,7 @@ def load_model(
     """Load a trained model for inference.
 
     Args:
-        directory: a training directory, or one made by stage 14.
+        directory: a training directory, or one made by stage 15.
         checkpoint: file name in it; by default as :func:`checkpoint_file` chooses.
         device: for instance ``"cpu"`` or ``"cuda"``.
 

@@ -123,7 +123,7 @@ class CompressionConfig:
 
 @dataclass(frozen=True)
 class ReadoutConfig:
-    """The tokens that the projector's CTC read-out knows (stage 5)."""
+    """The tokens that the projector's CTC read-out knows (stage 6)."""
 
     classes: str | None = None  # path of classes.json
     initial_scale: float = 20.0  # logits are scale * cosine; learnt
@@ -137,7 +137,7 @@ class ReadoutConfig:
 class ModelConfig:
     """Loss weights and safety."""
 
-    cross_entropy_weight: float = 1.0  # 0: the LLM is never run (stage 7)
+    cross_entropy_weight: float = 1.0  # 0: the LLM is never run (stage 8)
     label_smoothing: float = 0.0
     embedding_noise: float = 0.0  # standard deviation, relative to the embedding norm; training
     max_nonfinite_steps: int = 10
@@ -289,7 +289,7 @@ def parse_slm_config(values: Mapping[str, Any], where: str = "") -> SLMConfig:
         named.config.needs_readout for named in fields.get("regularizers", ())
     )
     if needed and readout and not readout.classes:
-        errors.append("readout_conf.classes: missing; ctc and voice_activity need those of stage 5")
+        errors.append("readout_conf.classes: missing; ctc and voice_activity need those of stage 6")
     if errors:
         raise ConfigErrors(errors, where)
     return SLMConfig(**fields)

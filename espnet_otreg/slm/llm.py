@@ -47,14 +47,14 @@ def _load(config: LLMConfig) -> Any:
     )
 
 
-def _cache_name(decoder: Any) -> str:
+def cache_name(decoder: Any) -> str:
     """What a decoder calls its cache, in its arguments and in its output.
 
     Transformers 5.24 renames ``past_key_values`` to ``cache``, and 5.40 takes nothing else.
 
     >>> from transformers import LlamaConfig, LlamaModel
     >>> small = LlamaConfig(vocab_size=4, hidden_size=32, num_hidden_layers=1, intermediate_size=8)
-    >>> _cache_name(LlamaModel(small)) in ("cache", "past_key_values")
+    >>> cache_name(LlamaModel(small)) in ("cache", "past_key_values")
     True
     """
     arguments = inspect.signature(decoder.forward).parameters
@@ -266,7 +266,7 @@ class LLM(nn.Module):
         if self.adapter is not None:
             self.adapter.route(tasks)
         decoder = self.model.get_decoder()
-        name = _cache_name(decoder)
+        name = cache_name(decoder)
         output = decoder(
             inputs_embeds=inputs.to(self.model.get_input_embeddings().weight.dtype),
             attention_mask=attention_mask,

@@ -10,6 +10,7 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import Tensor, nn
 
+from espnet_otreg.precision import Precision
 from espnet_otreg.regularizers.base import AlignmentBatch
 from espnet_otreg.slm.assembly import LLMInput, assemble
 from espnet_otreg.slm.checkpoint import checked_state, saved_keys
@@ -89,6 +90,8 @@ class SpokenLanguageModel(AbsESPnetModel):
         self.extract_feats_in_collect_stats = config.model_conf.extract_feats_in_collect_stats
         # Set by the trainer: number of steps taken so far; decides start steps and warm-ups.
         self.step = 0
+        # Set by the trainer: of the networks, never of losses.
+        self.precision = Precision()
         # Set by espnet_otreg.objectives.training; a model that only reads needs none.
         self.objective: TrainingObjective | None = None
 
@@ -210,7 +213,8 @@ class SpokenLanguageModel(AbsESPnetModel):
         """
         if self.objective is None:
             raise RuntimeError("the model has no objective; build it by build_training_model")
-        output = self.objective(self, batch, self.step)
+        with self.precision.autocast(self.projector.gain.device):
+            output = self.objective(self, batch, self.step)
         weight = torch.tensor(float(output.weight), device=output.loss.device)
         # Scalars become vectors of one element, which several processes can gather.
         gathered: tuple[Tensor, dict[str, Tensor], Tensor] = force_gatherable(

@@ -20,6 +20,7 @@ from espnet_otreg.data.languages import (
 )
 from espnet_otreg.data.segments import SEGMENTS, channel_errors, scan_segments
 from espnet_otreg.errors import UserError
+from espnet_otreg.slm.encoders.base import EncoderConfig
 
 _SPEECH_KINDS = ("kaldi_ark", "sound")
 _EXAMPLES = {"speech": "feats.scp,speech,kaldi_ark", "text": "text,text,text"}
@@ -170,8 +171,15 @@ def set_errors(
     return errors
 
 
-def feature_errors(sets: Sequence[Sequence[Source]]) -> list[str]:
-    """Whether the precomputed features of all sets say what they are, and say the same."""
+def feature_errors(
+    sets: Sequence[Sequence[Source]], encoder: EncoderConfig | None = None
+) -> list[str]:
+    """Whether the precomputed features of all sets say what they are, and say the same.
+
+    Args:
+        sets: what is read.
+        encoder: that is to read them, if its configuration is right.
+    """
     errors, found = [], {}
     for sources in sets:
         for source in sources:
@@ -179,12 +187,15 @@ def feature_errors(sets: Sequence[Sequence[Source]]) -> list[str]:
             if source.name != "speech" or not table_files(source.path):
                 continue
             if not description.is_file():
-                errors.append(f"{description}: missing; extract features with stage 3")
+                errors.append(f"{description}: missing; extract features with stage 4")
                 continue
             facts = read_description(description)
-            found[description] = (facts["dim"], facts.get("encoder_sha256"))
+            found[description] = (facts["dim"], facts.get("encoder_sha256"), facts.get("layer"))
+            faults = encoder.feature_errors(facts) if encoder is not None else []
+            errors += [f"{description}: {fault}" for fault in faults]
     if len(set(found.values())) > 1:
-        errors.append(f"{' and '.join(map(str, found))} were made by different encoders")
+        names = " and ".join(map(str, found))
+        errors.append(f"{names} were made by different encoders or layers")
     return errors
 
 

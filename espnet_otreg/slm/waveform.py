@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espnet_otreg.data.audio import CONVERSIONS, Conversions
+from espnet_otreg.data.audio.conversions import KINDS
 from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
 from espnet_otreg.data.audio.recording import Recording, read_recordings
 from espnet_otreg.errors import UserError, sentence_for
@@ -57,7 +58,7 @@ def read_waveform(
         utterance: its id, for messages.
         options: whether it may be resampled and its channels mixed.
         longest: samples that the encoder takes.
-        seen: counts what is resampled and mixed.
+        seen: counts what is resampled, mixed and clipped.
 
     Raises:
         UserError: naming utterance and file, if it cannot be used.
@@ -82,7 +83,7 @@ class Once:
     """Says the first conversion of each kind that any process of a training makes."""
 
     def __init__(self) -> None:
-        self._said = {kind: multiprocessing.Value("b", 0) for kind in ("rate", "channels")}
+        self._said = {kind: multiprocessing.Value("b", 0) for kind in KINDS}
 
     def say(self, seen: Conversions) -> None:
         """Print what has been converted, unless one of its kind was printed before."""

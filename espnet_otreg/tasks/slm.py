@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
-from espnet2.tasks.abs_task import AbsTask, optim_classes
+from espnet2.tasks.abs_task import AbsTask, IteratorOptions, optim_classes
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.dataset import DATA_TYPES
 from espnet2.train.distributed_utils import get_world_size
@@ -37,10 +37,13 @@ from espnet_otreg.slm.encoders.registry import DEFAULT_ENCODER, encoder_class
 from espnet_otreg.slm.initial import check_initial
 from espnet_otreg.slm.model import SpokenLanguageModel
 from espnet_otreg.slm.waveform import SoundTable, sound_reader
+from espnet_otreg.tasks.batches import redraw_batches
 from espnet_otreg.tasks.deepspeed import check_deepspeed
 from espnet_otreg.tasks.failures import failures_in_one_sentence
 from espnet_otreg.tasks.interruption import passed_on
 from espnet_otreg.tasks.languages import print_languages, record_languages
+from espnet_otreg.tasks.learning_rates import parameter_groups, scale_rates
+from espnet_otreg.tasks.own_options import PRECISIONS
 from espnet_otreg.tasks.preprocessor import SLMPreprocessor
 from espnet_otreg.tasks.same_config import content_of_inputs
 from espnet_otreg.tasks.summary import describe
@@ -71,7 +74,7 @@ def features_of(args: argparse.Namespace) -> dict[str, Any]:
         if name == "speech":
             description = Path(path).parent / "feats.json"
             if not description.is_file():
-                raise UserError("missing", str(description), "extract features with stage 3")
+                raise UserError("missing", str(description), "extract features with stage 4")
             facts = read_description(description)
             return {"input_size": facts["dim"], "frame_seconds": facts["frame_seconds"]}
     raise UserError(
@@ -86,7 +89,8 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _note_features(args: argparse.Namespace) -> None:
-    if encoder_class(vars(args)).reads_features and "input_size" not in args.encoder_conf:
+    names = encoder_class(vars(args)).recorded
+    if any(name not in args.encoder_conf for name in names):
         args.encoder_conf = {**args.encoder_conf, **features_of(args)}
 
 
@@ -142,6 +146,24 @@ class SLMTask(AbsTask):
         )
         group.add_argument(
             "--freeze", nargs="*", default=[], help="regular expressions of parameters to freeze"
+        )
+        group.add_argument(
+            "--lr_scale",
+            type=lambda text: parse_yaml(text, "--lr_scale"),
+            default={},
+            help="regular expressions of parameters, and the share of the learning rate they get",
+        )
+        group.add_argument(
+            "--precision",
+            choices=PRECISIONS,
+            default="float32",
+            help="of the networks, not of losses; auto: what is faster here, by a measurement",
+        )
+        group.add_argument(
+            "--batch_jitter",
+            type=float,
+            default=0.0,
+            help="so much, at most, lengths are changed to draw neighbours anew in every pass",
         )
         group.add_argument(
             "--overwrite",
@@ -203,7 +225,7 @@ class SLMTask(AbsTask):
                     epochs = read_json(directory / FINISHED)["epochs"]
                     print(f"{directory}: finished: {epochs} epochs; nothing to do", flush=True)
                     return
-                task.trainer = trainer_of(TrainingRun(start, args.sanity))
+                task.trainer = trainer_of(TrainingRun(start, args.sanity, args.precision))
                 stack.enter_context(config_held_back(args))
             super(SLMTask, task).main_worker(args)
 
@@ -232,6 +254,16 @@ class SLMTask(AbsTask):
         """
         with errors_of_batches():
             return super().build_iter_factory(*args, **kwargs)
+
+    @classmethod
+    def build_sequence_iter_factory(
+        cls, args: argparse.Namespace, iter_options: IteratorOptions, mode: str
+    ) -> AbsIterFactory:
+        """ESPnet's batches, those of training with other neighbours in every pass, if asked for."""
+        factory = super().build_sequence_iter_factory(args, iter_options, mode)
+        if iter_options.train and args.batch_jitter:
+            redraw_batches(factory, iter_options.shape_files[0], args.batch_jitter)
+        return factory
 
     @classmethod
     def build_collate_fn(
@@ -282,9 +314,7 @@ class SLMTask(AbsTask):
         """One optimiser over the trainable parameters only: frozen weights need no state.
 
         Raises:
-            UserError: if nothing is trainable.
+            UserError: if nothing is trainable, or an expression of ``lr_scale`` means nothing.
         """
-        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        if not trainable:
-            raise UserError("no parameter is trainable", "train, freeze", "correct the patterns")
-        return [optim_classes[args.optim](trainable, **args.optim_conf)]
+        groups = parameter_groups(model, args.lr_scale or {})
+        return [scale_rates(optim_classes[args.optim](groups, **args.optim_conf))]

@@ -12,7 +12,7 @@ from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.files import parse_yaml, read_yaml
 from espnet_otreg.objectives import ObjectiveConfig, parse_objective
 from espnet_otreg.slm.config import SECTIONS, parse_slm_config
-from espnet_otreg.slm.encoders.registry import encoder_class
+from espnet_otreg.slm.encoders.registry import encoder_class, parse_encoder
 from espnet_otreg.slm.espnet_classes import espnet_option_names
 from espnet_otreg.slm.espnet_options import NOTHING, option_errors
 from espnet_otreg.slm.espnet_signatures import espnet_options
@@ -23,6 +23,7 @@ from espnet_otreg.slm.train_data import (
     parse_sources,
     set_errors,
 )
+from espnet_otreg.tasks.own_options import TRAINING_OPTIONS, training_option_errors
 
 _OWN = {"encoder", "frontend", "specaug", "normalize", "projector"}
 OWN_OPTIONS = frozenset(
@@ -35,7 +36,7 @@ _SECTION_OPTIONS = (
     "scheduler_conf",
 )
 _READ_ELSEWHERE = frozenset(
-    {"config", "init_param", "regularizers", "objective", *_OWN, *_SECTION_OPTIONS}
+    {"config", "init_param", "regularizers", "objective", "lr_scale", *_OWN, *_SECTION_OPTIONS}
     | {f"{kind}_{name}" for kind in ("train", "valid")
        for name in ("data_path_and_name_and_type", "shape_file")}
 )  # fmt: skip
@@ -59,7 +60,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
             several = "+" if name == "keep_nbest_models" else None
             action = "append" if option.several and not several else "store"
             parser.add_argument(f"--{name}", nargs=several, action=action)
-    for name in (*_NAMES, "overwrite", "sanity", "regularizers", "objective"):
+    for name in (*_NAMES, *TRAINING_OPTIONS, "overwrite", "sanity", "regularizers", "objective"):
         parser.add_argument(f"--{name}")
     for kind in ("train", "valid"):
         parser.add_argument(f"--{kind}_data_path_and_name_and_type", action="append", default=[])
@@ -121,7 +122,7 @@ def _data_errors(
         sets.append(parse_sources(f"--{option}", everywhere(option), errors))
         errors += set_errors(kind, sets[-1], everywhere(f"{kind}_shape_file"), names)
     if encoder_class(values).reads_features:
-        errors += feature_errors(sets)
+        errors += feature_errors(sets, parse_encoder(values, []))
     return errors + checkpoint_errors(everywhere("init_param"))
 
 
@@ -150,7 +151,7 @@ def value_errors(values: Mapping[str, Any], options: Mapping[str, Any] | None = 
     >>> value_errors({"llm_conf": {"model": "exp/llm"}, "projektor": "stack_mlp"})
     ["projektor: unknown key; did you mean 'projector'?"]
     """
-    known = OWN_OPTIONS | espnet_option_names()
+    known = OWN_OPTIONS | {*TRAINING_OPTIONS} | espnet_option_names()
     errors = [
         f"{key}: unknown key; {did_you_mean(str(key), known)}"
         for key in values
@@ -163,7 +164,8 @@ def value_errors(values: Mapping[str, Any], options: Mapping[str, Any] | None = 
     except ConfigErrors as found:
         errors += found.errors
     parse_objective(values.get("objective"), errors)
-    return errors + option_errors({**values, **(options or {})})
+    together = {**values, **(options or {})}
+    return errors + option_errors(together) + training_option_errors(together)
 
 
 def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
@@ -185,10 +187,10 @@ def check_train_arguments(arguments: Sequence[str], data: bool = True) -> None:
     for name in _OWN:
         if getattr(given, name) is not None:
             values[name] = None if getattr(given, name).lower() in NOTHING else getattr(given, name)
-    for name in ("regularizers", "objective"):
+    for name in ("regularizers", "objective", "lr_scale"):
         if getattr(given, name) is not None:
             values[name] = parse_yaml(getattr(given, name), f"--{name}")
-    known = OWN_OPTIONS | espnet_option_names()
+    known = OWN_OPTIONS | {*TRAINING_OPTIONS} | espnet_option_names()
     named = [word[2:].partition("=")[0] for word in arguments if word.startswith("--")]
     errors = [
         f"--{name}: unknown option; {did_you_mean(name, known)}"

@@ -16,6 +16,7 @@ from espnet2.utils.yaml_no_alias_safe_dump import yaml_no_alias_safe_dump
 
 from espnet_otreg.data.digests import INPUTS
 from espnet_otreg.files import atomic_write, lock_directory
+from espnet_otreg.precision import Precision, settled_precision
 from espnet_otreg.slm.checkpoint import naming_checkpoint
 from espnet_otreg.tasks.epoch import INTERRUPTED, StoppableEpoch
 from espnet_otreg.tasks.interruption import StopRequest
@@ -23,7 +24,14 @@ from espnet_otreg.tasks.languages import record_languages
 from espnet_otreg.tasks.recovery import flush, keep_previous, repair
 from espnet_otreg.tasks.sanity import overfit_ten
 from espnet_otreg.tasks.timing import data_wait_share
-from espnet_otreg.tasks.training_dir import CONFIG, FINISHED, Start, note_end, remove_training
+from espnet_otreg.tasks.training_dir import (
+    CONFIG,
+    FINISHED,
+    PRECISION,
+    Start,
+    note_end,
+    remove_training,
+)
 
 
 @dataclass
@@ -33,10 +41,12 @@ class TrainingRun:
     Args:
         start: whether it begins or goes on, and where.
         sanity: whether it first has to learn ten utterances by heart.
+        precision: ``float32``, ``bfloat16`` or ``auto``.
     """
 
     start: Start
     sanity: bool = False
+    precision: str = "float32"
     request: StopRequest = field(default_factory=StopRequest)
     configuration: dict[str, Any] = field(default_factory=dict)  # what config.yaml is going to say
     epoch: StoppableEpoch | None = None
@@ -93,14 +103,27 @@ class SLMTrainer(Trainer):
                     yaml_no_alias_safe_dump(training.configuration, file, indent=4, sort_keys=False)
                 given = argparse.Namespace(**training.configuration)
                 record_languages(given, directory, resumed=done > 0)
-            if distributed.distributed:
-                torch.distributed.barrier()
+            cls._settle_precision(model, directory, options.ngpu)
             super().run(model, *args, **kwargs)
             if distributed.dist_rank in (None, 0):
                 (directory / INTERRUPTED).unlink(missing_ok=True)
                 flush(directory)
                 if not training.last_unchanged:
                     note_end(directory, max(done, training.epochs))
+
+    @classmethod
+    def _settle_precision(cls, model: Any, directory: Path, ngpu: int) -> None:
+        """Let all processes compute as the first one decides, or as the training began."""
+        several = torch.distributed.is_initialized()
+        chosen = [Precision()]
+        if not several or torch.distributed.get_rank() == 0:
+            device = "cuda" if ngpu else "cpu"
+            path = directory / PRECISION
+            chosen = [settled_precision(cls.training.precision, device, path)]
+        if several:
+            torch.distributed.broadcast_object_list(chosen, 0)
+        model.precision = chosen[0]
+        chosen[0].use_threads()
 
     @staticmethod
     def resume(checkpoint: str | Path, *args: Any, **kwargs: Any) -> None:

@@ -19,6 +19,7 @@ from espnet_otreg.tasks.same_config import differences, length_errors, same_end
 
 CONFIG = "config.yaml"
 FINISHED = "finished.json"
+PRECISION = "precision.json"  # what auto came to
 _STAGING = ".start"
 _SHOWN = 6  # differences; the rest is counted
 # What ESPnet's trainer writes beside checkpoints, links to models and averages of them.
@@ -167,7 +168,8 @@ def remove_training(directory: Path) -> None:
     >>> [path.name for path in directory.iterdir()]
     ['notes.pth']
     """
-    (directory / FINISHED).unlink(missing_ok=True)
+    for name in (FINISHED, PRECISION):
+        (directory / name).unlink(missing_ok=True)
     for path in [*checkpoints(directory), *(p for each in _BESIDE for p in directory.glob(each))]:
         path.unlink(missing_ok=True)
 

@@ -1,1 +1,1 @@
-"""A small causal LLM and its tokenizer, trained on freely licensed text (recipe stage 4)."""
+"""A small causal LLM and its tokenizer, trained on freely licensed text (recipe stage 5)."""

@@ -12,11 +12,13 @@ import torch.nn.functional as F
 from sentencepiece import set_random_generator_seed
 from torch import Tensor
 
-from espnet_otreg.text_llm.noise import blur, misspell
+from espnet_otreg.text_llm.noise import misspell
 from espnet_otreg.text_llm.settings import Sentence, TextLLMSettings
+from espnet_otreg.text_llm.simulation import Position, ReadoutSimulator
 from espnet_otreg.text_llm.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, language_token
 
 _POOL = 2000  # sentences among which those of like length are put together
+_TOKENS = 3  # in the posterior of one source position
 _FIRST_PIECE = max(UNK_ID, BOS_ID, EOS_ID, PAD_ID) + 1
 
 
@@ -32,10 +34,11 @@ class TextBatch:
 class BatchMaker:
     """Makes batches in the layout of the spoken language model.
 
-    ``[BOS][source][language][text][EOS]``, where the source is what speech would be: the
-    embeddings of the misspelt text, blurred. Positions start anew at the language token
-    (``prompt_conf.positions: restart``): the copy of a source lies straight across, which the LLM
-    learns in a hundred steps instead of thousands. Cross-entropy is on text and EOS only.
+    ``[BOS][source][language][text][EOS]``, where the source is what speech would be: means of the
+    table's rows under simulated posteriors of the misspelt text. Positions start anew at the
+    language token (``prompt_conf.positions: restart``): the copy of a source lies straight across,
+    which the LLM learns in a hundred steps instead of thousands. Cross-entropy is on text and EOS
+    only.
 
     Args:
         pieces: the SentencePiece processor; it can sample segmentations.
@@ -50,6 +53,7 @@ class BatchMaker:
         self.generator = torch.Generator().manual_seed(seed)
         # SentencePiece has one generator per process, which takes a seed before its first use.
         set_random_generator_seed(seed)
+        self.readouts = ReadoutSimulator(pieces, self.rng)
         self.language_ids = {
             language: pieces.piece_to_id(language_token(language))
             for language in settings.languages
@@ -76,20 +80,35 @@ class BatchMaker:
 
     def _source_and_target(
         self, sentence: Sentence, level: float, random_copies: float
-    ) -> tuple[list[int], list[int]]:
+    ) -> tuple[list[Position], list[int]]:
         encode, settings = self.pieces.encode, self.settings
         target: list[int] = encode(sentence.text)
         if self.rng.random() < random_copies:
             vocabulary = len(self.pieces)
             first = _FIRST_PIECE + len(settings.languages)
             target = [self.rng.randrange(first, vocabulary) for _ in target]
-            return target, target
+            return [((token, 1.0),) for token in target], target
         if self.rng.random() < settings.plain_share:
             return [], target
         noisy = misspell(sentence.text, sentence.language, settings.misspelling * level, self.rng)
-        if self.rng.random() < 0.5:
-            return encode(noisy, enable_sampling=True, alpha=0.3, nbest_size=-1), target
-        return encode(noisy), target
+        sampled = self.rng.random() < settings.sampled_share
+        read = (
+            encode(noisy, enable_sampling=True, alpha=0.3, nbest_size=-1)
+            if sampled
+            else (encode(noisy))
+        )
+        return self.readouts(read, settings.errors * level), target
+
+    def source(self, positions: Sequence[Position], table: Tensor) -> Tensor:
+        """(N, D) what the LLM reads of a simulated read-out, without Gaussian noise."""
+        ids, shares = (
+            torch.full((len(positions), _TOKENS), PAD_ID),
+            torch.zeros(len(positions), _TOKENS),
+        )
+        for index, position in enumerate(positions):
+            for slot, (token, share) in enumerate(position):
+                ids[index, slot], shares[index, slot] = token, share
+        return (F.embedding(ids, table.detach()) * shares[..., None]).sum(dim=1)
 
     def batch(
         self,
@@ -116,23 +135,20 @@ class BatchMaker:
         length = max(len(source) + len(target) + 2 for source, target in rows)
         ids = torch.full((len(rows), length), PAD_ID)
         labels = torch.full((len(rows), length), -100)
-        is_source = torch.zeros(len(rows), length, dtype=torch.bool)
         positions = torch.arange(length).repeat(len(rows), 1)
+        sources = torch.zeros(len(rows), length, table.size(1))
+        is_source = torch.zeros(len(rows), length, 1)
         for index, ((source, target), sentence) in enumerate(zip(rows, sentences, strict=True)):
             language = self.language_ids[sentence.language]
-            row = torch.tensor([BOS_ID, *source, language, *target])
-            ids[index, : len(row)] = row
-            is_source[index, 1 : 1 + len(source)] = True
             start = 1 + len(source)
+            ids[index, 0] = BOS_ID
+            ids[index, start : start + len(target) + 1] = torch.tensor([language, *target])
+            sources[index, 1:start] = self.source(source, table)
+            is_source[index, 1:start] = 1
             positions[index, start:] -= start
             labels[index, start : start + len(target) + 1] = torch.tensor([*target, EOS_ID])
-        blurred = blur(
-            ids,
-            table,
-            torch.tensor(levels),
-            self.settings.mixing,
-            self.settings.gaussian,
-            self.generator,
-        )
-        inputs = torch.where(is_source[..., None], blurred, F.embedding(ids, table))
+        deviation = self.settings.gaussian / table.size(1) ** 0.5
+        strength = torch.tensor(levels)[:, None, None] * deviation
+        noisy = sources + strength * torch.randn(sources.shape, generator=self.generator)
+        inputs = torch.where(is_source > 0, noisy, F.embedding(ids, table))
         return TextBatch(inputs, positions, labels)

@@ -7,8 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from espnet_otreg.data.kaldi_dir import read_table
-from espnet_otreg.data.languages import read_languages
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import atomic_write
 from espnet_otreg.scoring.normalize import normalize
@@ -77,20 +75,6 @@ def collect_text(
             drop("not translated")
         seen.update(found[language])
     return corpus
-
-
-def read_transcripts(directories: Iterable[Path]) -> dict[str, set[str]]:
-    """Transcripts of data directories by language.
-
-    Raises:
-        UserError: if a table is missing or malformed.
-    """
-    transcripts: dict[str, set[str]] = {}
-    for directory in directories:
-        languages = read_languages(directory / "utt2lang")
-        for utterance, text in read_table(directory / "text").items():
-            transcripts.setdefault(languages[utterance], set()).add(text)
-    return transcripts
 
 
 def write_corpus(corpus: TextCorpus, directory: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
-from espnet_otreg.config import parse_config
+from espnet_otreg.config import not_negative, parse_config
 from espnet_otreg.data.languages import canonical_language, describe_language
 from espnet_otreg.errors import ConfigErrors, UserError
 from espnet_otreg.files import read_yaml
@@ -29,8 +30,12 @@ class TextLLMSettings:
         plain_share: share of the sentences that are read without any source (language model).
         random_copy_share: share of random token sequences to copy, at the beginning.
         misspelling: share of characters that are changed, on average.
-        mixing: how much of a source embedding may be another token's.
+        errors: share of tokens that the simulated read-out gets wrong, on average.
+        sampled_share: share of the sources that are cut into pieces in an unusual way.
         gaussian: standard deviation of the noise, relative to the embedding's norm.
+        held_out: sentences of each language that are not trained on; how well the LLM reads them
+            is printed.
+        precision: of products; ``auto`` measures which is faster.
     """
 
     vocabulary_size: int = 300
@@ -47,8 +52,11 @@ class TextLLMSettings:
     plain_share: float = 0.15
     random_copy_share: float = 0.3
     misspelling: float = 0.08
-    mixing: float = 0.6
+    errors: float = 0.15
+    sampled_share: float = 0.5
     gaussian: float = 0.3
+    held_out: int = 30
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     def validate(self) -> list[str]:
         """Messages about impossible values."""
@@ -59,9 +67,10 @@ class TextLLMSettings:
             for name in (*whole, "learning_rate")
             if getattr(self, name) <= 0
         ]
-        for name in ("plain_share", "random_copy_share", "misspelling", "mixing"):
+        for name in ("plain_share", "random_copy_share", "misspelling", "errors", "sampled_share"):
             if not 0 <= getattr(self, name) <= 1:
                 errors.append(f"{name}: must be in [0, 1], found {getattr(self, name)}")
+        errors += not_negative(gaussian=self.gaussian, held_out=self.held_out)
         if self.heads > 0 and self.hidden_size % self.heads:
             errors.append(f"hidden_size: {self.hidden_size} is no multiple of {self.heads} heads")
         try:
@@ -111,6 +120,6 @@ def check_languages(languages: Iterable[str], settings: TextLLMSettings) -> None
     if not found or unknown:
         raise UserError(
             f"languages without a token: {' '.join(unknown)}" if found else "no transcripts",
-            "the small LLM of stage 4",
+            "the small LLM of stage 5",
             "add them to 'languages' in conf/PRESET/llm.yaml, or name another LLM with --llm",
         )

@@ -1,4 +1,4 @@
-"""Readers of the text that unpacked Debian packages hold: gettext, fortunes, Mallard help pages.
+"""Readers of text: plain files, and packages of Debian (gettext, fortunes, Mallard help pages).
 
 Each reader is given the directory of one unpacked package and yields ``(language, passage)``.
 Nothing here knows a package by name: what a package holds is recognised by its files.
@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from espnet_otreg.errors import UserError
+from espnet_otreg.scoring.spelling import spell_numbers
+from espnet_otreg.utf8 import read_utf8
 
 Passage = tuple[str, str]
 
@@ -107,7 +109,19 @@ def read_mallard(directory: Path, languages: Collection[str]) -> Iterator[Passag
                     yield language, " ".join("".join(element.itertext()).split())
 
 
-READERS = (read_gettext, read_fortunes, read_mallard)
+def read_plain(directory: Path, languages: Collection[str]) -> Iterator[Passage]:
+    """Lines of ``<language>.txt`` in the directory itself: text of one's own, numbers spelled out.
+
+    Raises:
+        UserError: if a file is not UTF-8.
+    """
+    for language in languages:
+        path = directory / f"{language}.txt"
+        for line in read_utf8(path).splitlines() if path.is_file() else ():
+            yield language, spell_numbers(line, language)
+
+
+READERS = (read_gettext, read_fortunes, read_mallard, read_plain)
 
 
 def read_sentences(directory: Path, languages: Collection[str]) -> Iterator[Passage]:

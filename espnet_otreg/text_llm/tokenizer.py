@@ -124,5 +124,5 @@ def load_sentencepiece(directory: Path) -> Any:
 
     path = directory / MODEL_NAME
     if not path.is_file():
-        raise UserError("no SentencePiece model", str(path), "run stage 4 (llm) again")
+        raise UserError("no SentencePiece model", str(path), "run stage 5 (llm) again")
     return sentencepiece.SentencePieceProcessor(model_file=str(path))

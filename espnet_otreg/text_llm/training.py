@@ -1,16 +1,17 @@
-"""Train the mini LLM and its tokenizer on text alone (stage 4)."""
+"""Train the mini LLM and its tokenizer on text alone (stage 5)."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import (
@@ -21,10 +22,12 @@ from espnet_otreg.files import (
     require_name,
     write_json,
 )
+from espnet_otreg.precision import DTYPES, settled_precision
 from espnet_otreg.progress import Progress
 from espnet_otreg.shards import fingerprint_of
 from espnet_otreg.slm.checkpoint import load_checkpoint, save_checkpoint
 from espnet_otreg.text_llm.batches import BatchMaker
+from espnet_otreg.text_llm.reading import ReadingTest, make_reading_test
 from espnet_otreg.text_llm.settings import Sentence, TextLLMSettings, check_languages
 from espnet_otreg.text_llm.tokenizer import (
     BOS_ID,
@@ -34,10 +37,14 @@ from espnet_otreg.text_llm.tokenizer import (
     save_tokenizer,
     train_sentencepiece,
 )
+from espnet_otreg.text_llm.working_copy import WorkingCopy
 
 _WARMUP_STEPS = 100
 _STEPS_PER_CHECKPOINT = 200
 _TEXTS_PER_LANGUAGE = 6000  # for the tokenizer
+_LEAST_KEPT = 10  # times as much text as is held out, or nothing is
+_STEPS_PER_TEST = 5 * _STEPS_PER_CHECKPOINT
+_PRECISION = "precision.json"
 _MADE_FROM = "made_from.json"  # beside what an interrupted training leaves
 
 
@@ -63,6 +70,7 @@ def build_llm(settings: TextLLMSettings, vocabulary_size: int, seed: int) -> Any
         pad_token_id=PAD_ID,
     )
     model: Any = LlamaForCausalLM(config)
+    model.set_attn_implementation("eager")  # for short sequences faster than the fused kernels
     # The table stays as it is: nearly orthogonal rows (the pad token's too, which is the anchor)
     # make good CTC classes, while trained ones gather around a common direction, from which the
     # projector learns several times more slowly.
@@ -91,7 +99,10 @@ def _train(
     sentences: Sequence[Sentence],
     settings: TextLLMSettings,
     checkpoint: Path,
+    test: ReadingTest | None,
 ) -> None:
+    precision = settled_precision(settings.precision, "cpu", checkpoint.with_name(_PRECISION))
+    precision.use_threads()
     optimizer = _optimizer(model, settings)
     table = model.get_input_embeddings().weight
     step = read = 0
@@ -108,6 +119,8 @@ def _train(
         maker.rng.seed(step)
         maker.generator.manual_seed(step)
     model.train()
+    dtype = DTYPES[precision.dtype]
+    working = WorkingCopy(model, dtype)
     progress = Progress("train LLM", settings.positions - read, "positions")
     started, smooth = time.monotonic(), float("nan")
     for group in maker.groups(sentences):
@@ -119,30 +132,76 @@ def _train(
         copies = max(0.0, settings.random_copy_share * (1 - 2 * done))
         batch = maker.batch(group, table, copies, noise=min(1.0, 0.1 + 2 * done))
         predicts = batch.labels >= 0
-        hidden = model.get_decoder()(
-            inputs_embeds=batch.inputs,
+        network = working.network
+        hidden = network.get_decoder()(
+            inputs_embeds=batch.inputs.to(dtype),
             position_ids=batch.positions,
             # Without a mask, positions that start anew would be taken for packed sequences.
             attention_mask=torch.ones_like(batch.positions),
         ).last_hidden_state[predicts]
-        loss = F.cross_entropy(model.get_output_embeddings()(hidden), batch.labels[predicts])
+        logits = network.get_output_embeddings()(hidden)
+        loss = F.cross_entropy(logits.float(), batch.labels[predicts])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        working.hand_over_gradients()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        working.take_over_weights()
         value = float(loss.detach())
         smooth = value if math.isnan(smooth) else 0.98 * smooth + 0.02 * value
         step += 1
         read += batch.labels.numel()
         progress.advance(batch.labels.numel())
         if step % _STEPS_PER_CHECKPOINT == 0:
-            print(f"step {step}, cross-entropy {smooth:.3f}", flush=True)
+            reads = _reads(test, model, maker, table) if step % _STEPS_PER_TEST == 0 else ""
+            print(f"step {step}, cross-entropy {smooth:.3f}{reads}", flush=True)
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             save_checkpoint(checkpoint, {**state, "step": step, "read": read})
     progress.close()
-    print(
-        f"{step} steps, {time.monotonic() - started:.0f} s, cross-entropy {smooth:.3f}", flush=True
+    seconds = time.monotonic() - started
+    reads = _reads(test, model, maker, table)
+    print(f"{step} steps, {seconds:.0f} s, cross-entropy {smooth:.3f}{reads}", flush=True)
+
+
+def _reads(test: ReadingTest | None, model: Any, maker: BatchMaker, table: Tensor) -> str:
+    if test is None:
+        return ""
+    rate = test.read(model, maker.pieces, table)
+    return (
+        f"; {len(test.sources)} unseen sentences read with WER {rate:.1f} %, of which simulated "
+        f"CTC had {test.word_error_rate:.1f} %"
     )
+
+
+def hold_out(
+    corpus: dict[str, list[str]], transcripts: Collection[Sentence], settings: TextLLMSettings
+) -> tuple[dict[str, list[str]], list[Sentence]]:
+    """Take sentences of three words and more out of the text, evenly over each language's.
+
+    Returns:
+        The rest of the text, and what was taken; nothing of a language with little text.
+
+    >>> settings = TextLLMSettings(held_out=1)
+    >>> rest, held = hold_out({"en": [f"number {n} is here" for n in range(20)]}, (), settings)
+    >>> len(rest["en"]), held[0].text
+    (19, 'number 0 is here')
+    """
+    known = set(transcripts)
+    rest, held = dict(corpus), list[Sentence]()
+    for language, texts in corpus.items():
+        fit = [
+            text
+            for text in texts
+            if 3 <= len(text.split()) <= settings.max_words
+            and Sentence(text, language) not in known
+        ]
+        if not settings.held_out or len(fit) < _LEAST_KEPT * settings.held_out:
+            continue
+        chosen = fit[:: len(fit) // settings.held_out][: settings.held_out]
+        held += [Sentence(text, language) for text in chosen]
+        taken = set(chosen)
+        rest[language] = [text for text in texts if text not in taken]
+    return rest, held
 
 
 def select_sentences(
@@ -211,7 +270,8 @@ def train_text_llm(
     with lock_directory(work):
         said = [dataclasses.astuple(sentence) for sentence in transcripts]
         _check_left(work, fingerprint_of(dataclasses.asdict(settings), seed, said, corpus))
-        sentences = select_sentences(transcripts, corpus, settings)
+        rest, held = hold_out(corpus, transcripts, settings)
+        sentences = select_sentences(transcripts, rest, settings)
         if not (work / "tokenizer.json").is_file():
             texts = [s.text for s in transcripts]
             for lines in corpus.values():
@@ -224,10 +284,13 @@ def train_text_llm(
         processor = load_sentencepiece(work)
         model = build_llm(settings, len(processor), seed)
         maker = BatchMaker(processor, settings, seed)
-        _train(model, maker, sentences, settings, work / "checkpoint.pth")
+        table = model.get_input_embeddings().weight.detach()
+        test = make_reading_test(maker, held, table, seed) if held else None
+        _train(model, maker, sentences, settings, work / "checkpoint.pth", test)
         model.eval().save_pretrained(work)
         (work / "checkpoint.pth").unlink(missing_ok=True)
-        (work / _MADE_FROM).unlink()
+        for name in (_MADE_FROM, _PRECISION):
+            (work / name).unlink(missing_ok=True)
         (work / ".lock").unlink()
         flush_tree(work)
         publish_directory(work, directory)

@@ -58,7 +58,7 @@ def decode(own: TinyTraining, fork_server: ForkServer) -> Decode:
         (("--modes", "sample"), ("mode 'sample'", "--num_samples")),
         (("--num_beams", "0"), ("num_beams: expected a whole number from 1",)),
         (("--device", "cuda:99"), ("cuda:99: this device cannot be used", "--device cpu")),
-        (("--modes", "joint", "--joint_weight_dev", "dev"), ("dev: this set is not decoded",)),
+        (("--modes", "joint", "--weights_dev", "dev"), ("dev: this set is not decoded",)),
     ],
     ids=["model", "batch size", "checkpoint", "data", "mode", "samples", "beams", "device",
          "development set"],

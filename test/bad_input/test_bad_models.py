@@ -77,7 +77,7 @@ def test_models_that_cannot_be_fetched(forged: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def extract(fork_server: ForkServer, make_data_dir: MakeDir, tmp_path: Path) -> Callable:
-    """extract(model): stage 3 on the own data directory."""
+    """extract(model): stage 4 on the own data directory."""
     data = make_data_dir()
 
     def run(model: object, *options: object) -> Outcome:

@@ -30,7 +30,7 @@ def slm(recipe: Path, *options: object) -> Outcome:
     ("options", "says"),
     [
         (("--stage", "trian"), ("trian: no such stage", "--help")),
-        (("--stop_stage", "15"), ("15: no such stage", "--help")),
+        (("--stop_stage", "16"), ("16: no such stage", "--help")),
         (("--stage", "score", "--stop_stage", "data"), ("comes after", "swap them")),
         (("--bogus", "1"), ("unknown option --bogus", "--help")),
         (("--stage=3",), ("--stage=3", "write --stage 3")),

@@ -204,7 +204,7 @@ def test_token_classes_of_another_llm(train: Train, own: TinyTraining, tmp_path:
         for change in ({"anchor_token_id": 5}, {"token_ids": [1, 100_000]}):
             classes.write_text(json.dumps({**value, **change}))
             done = train("--readout_conf", f"classes={classes}")
-            assert_refused(done, classes, "made for another LLM", "stage 5")
+            assert_refused(done, classes, "made for another LLM", "stage 6")
 
 
 def test_a_checkpoint_of_another_configuration(train: Train, trained: Path, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_damaged_archive(train: Callable, tmp_path: Path, damage: str, workers
     archive.write_bytes(content)
     done = train("--num_workers", workers, "--num_iters_per_epoch", 4)
     says = FIRST if damage != "cut off" else "utterance "
-    assert_refused(done, says, "the features cannot be read", "run stage 3 (features) again")
+    assert_refused(done, says, "the features cannot be read", "run stage 4 (features) again")
     assert not (tmp_path / "exp/checkpoint.pth").exists()
 
 

@@ -64,7 +64,7 @@ def test_a_full_disk(make_data_dir: MakeDir, tmp_path: Path) -> None:
 
 def test_split_data(tmp_path: Path) -> None:
     texts = [f"text {number}" for number in range(40)]
-    for domain in ("in", "out"):
+    for domain in ("in", "out", "more", "same"):
         utterances = [
             Utterance(f"en_{domain}_{n}", "a.wav", text, text, "en", f"en_{domain}", domain)
             for n, text in enumerate(texts)
@@ -74,14 +74,31 @@ def test_split_data(tmp_path: Path) -> None:
     arguments += ["--output_dir", tmp_path / "data", "--record", tmp_path / "split.json"]
     done = command("split_data", *arguments)
     assert done.status == 0, done.stderr
-    sizes = {name: len(read_data_dir(tmp_path / "data" / name)) for name in ("train", "ood")}
-    assert sizes["train"] + sizes["ood"] == 40  # no text of train is left in ood
+    names = ("train", "preference", "dev", "test", "ood")
+    sizes = {name: len(read_data_dir(tmp_path / "data" / name)) for name in names}
+    # No text of train is left in ood, nor one that is kept out of train.
+    assert sizes["train"] + sizes["preference"] + sizes["ood"] == 40 and sizes["preference"]
     log = read_json(tmp_path / "data/prep_log.json")
-    assert len(log["in_training"]) == sizes["train"]
+    assert len(log["in_training"]) == sizes["train"] + sizes["preference"]
+
+    more = ["--training", tmp_path / "more", "--same_texts", tmp_path / "same"]
+    record = ["--record", tmp_path / "other.json"]
+    done = command("split_data", *arguments[:-2], *record, *more)
+    assert done.status == 0, done.stderr
+    own = {name: {u.text for u in read_data_dir(tmp_path / "data" / name)} for name in names}
+    # All 40 texts are in ood by now, so that no other corpus brings one of them to train.
+    assert len(own["ood"]) == 40 and len(own["train"]) == sizes["train"]
+    assert len(read_json(tmp_path / "data/prep_log.json")["in_other_sets"]) == 40
+    done = command("split_data", *arguments[:-2], *record, *more[:2])
+    assert done.status == 1 and "is not the recorded one" in done.stderr
+    (tmp_path / "other.json").unlink()
+    assert command("split_data", *arguments[:-2], *record, *more[:2]).status == 0
+    domains = [u.domain for u in read_data_dir(tmp_path / "data/train")]
+    assert domains.count("more") == domains.count("in") == sizes["train"]
     write_data_dir(tmp_path / "in", utterances[:30])
     done = command("split_data", *arguments)
     assert done.status == 1 and "is not the recorded one" in done.stderr
-    assert len(read_data_dir(tmp_path / "data/train")) == sizes["train"]
+    assert len(read_data_dir(tmp_path / "data/train")) == 2 * sizes["train"]  # nothing is written
 
 
 def test_data_sh(tmp_path: Path) -> None:
@@ -91,10 +108,12 @@ def test_data_sh(tmp_path: Path) -> None:
         ["bash", DATA_SH, "--data_root", tmp_path], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
-    assert "no asterisk-core-sounds-" in done.stderr and "put the packages there" in done.stderr
+    assert (
+        "no flight-of-the-amazon-queen_" in done.stderr and "put the packages there" in done.stderr
+    )
 
 
 def test_the_record_of_the_recipe() -> None:
     sets = read_json(DATA_SH.parents[1] / "conf/split.json")["sets"]
     counts = {name: entry["utterances"] for name, entry in sets.items()}
-    assert counts == {"train": 2153, "dev": 242, "test": 263, "ood": 4495}
+    assert counts == {"train": 7896, "preference": 100, "dev": 242, "test": 263, "ood": 4607}

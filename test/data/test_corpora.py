@@ -15,7 +15,7 @@ from espnet_otreg.data.core_sounds import prepare_core_sounds
 from espnet_otreg.data.drascula import prepare_drascula
 from espnet_otreg.data.festvox_ru import prepare_festvox_ru
 from espnet_otreg.data.kaldi_dir import read_data_dir
-from espnet_otreg.data.synthetic import ESPEAK, PICO, Voice, prepare_synthetic
+from espnet_otreg.data.synthetic import ESPEAK, PICO, PinnedVoice, prepare_synthetic
 from espnet_otreg.data.tuxpaint import prepare_tuxpaint
 from espnet_otreg.data.validate import validate_data
 from espnet_otreg.errors import UserError
@@ -168,7 +168,7 @@ def test_festvox_ru(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("voice", [PICO, ESPEAK], ids=lambda voice: voice.corpus)
 def test_a_synthetic_voice_says_a_text_the_same_way_every_time(
-    voice: Voice, tmp_path: Path
+    voice: PinnedVoice, tmp_path: Path
 ) -> None:
     make_stamps(tmp_path / "stamps")
     prepare_synthetic(voice, tmp_path / "stamps", tmp_path / "all", "it")

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from espnet_otreg.decoding.candidates import UNKNOWN_TOKEN, propose, score_by_ctc
+from espnet_otreg.decoding.candidates import propose, score_by_ctc
 from espnet_otreg.decoding.ctc import ctc_log_probs
 from espnet_otreg.decoding.hypothesis import Candidate, Generated
-from espnet_otreg.decoding.joint import BONUSES, PRIORS, WEIGHTS, JointWeights, ranked, tune
-from espnet_otreg.decoding.tokens import TokenMaps
+from espnet_otreg.decoding.joint import Grid, JointWeights, ranked, tune
+from espnet_otreg.decoding.tokens import UNKNOWN_TOKEN, TokenMaps
 
 WORDS = ("uno", "due", "tre", "quattro")
+GRID = Grid((0.0, 0.15, 0.5, 0.8, 1.0), (-0.2, 0.0, 0.3), (-1.0, 0.0, 0.5, 2.0))
 
 
 def _development_set(seed: int) -> tuple[dict[str, list[Candidate]], dict[str, str]]:
@@ -61,16 +62,27 @@ def test_tuned_weights_are_the_best_of_the_grid(seed: int) -> None:
             rates.append(100 * wrong / sum(len(references[k].split()) for k in keys))
         return sum(rates) / 2
 
-    tuned = tune(candidates, references, languages)
-    grid = [JointWeights(*point) for point in itertools.product(WEIGHTS, BONUSES, PRIORS)]
+    tuned = tune(candidates, references, languages, GRID)
+    points = itertools.product(GRID.weights, GRID.bonuses, GRID.priors)
+    grid = [JointWeights(*point) for point in points]
     everything = {weights: macro(weights) for weights in grid}
     assert tuned.error_rate == pytest.approx(min(everything.values()))
     assert macro(tuned.weights) == pytest.approx(tuned.error_rate)
     assert {weights for weights, _ in tuned.grid} == everything.keys()
     for weights, rate in tuned.grid:
         assert rate == pytest.approx(everything[weights])
+    best = {
+        key: min(_errors(references[key], candidate.text) for candidate in several)
+        for key, several in candidates.items()
+    }
+    assert tuned.oracle == pytest.approx(
+        50 * sum(
+            sum(best[k] for k in keys) / sum(len(references[k].split()) for k in keys)
+            for keys in ([k for k in best if languages[k] == name] for name in ("en", "it"))
+        )
+    )  # fmt: skip
     written = tuned.to_json("dev")
-    assert [row["weight"] for row in written["grid"]] == list(WEIGHTS)
+    assert [row["weight"] for row in written["grid"]] == list(GRID.weights)
     assert written["chosen_on"] == "dev"
 
 

@@ -41,7 +41,8 @@ NO_NUMBERS: tuple[Any, ...] = (
 def test_options_of_modes(name: str) -> None:
     allowed = RANGES[name]
     reader = next(mode for mode, cls in known_modes().items() if name in cls.options())
-    needed = {} if name == "num_samples" else {"num_samples": 1}
+    needed: dict[str, Any] = {"ngram": "exp/ngram"}
+    needed |= {} if name == "num_samples" else {"num_samples": 1}
     outside = [allowed.low - 1, *([0.5] if allowed.whole else [])]
     for value in (*NO_NUMBERS, *outside):
         with pytest.raises(ConfigErrors, match=rf"\(1\) {name}: expected a .*number from .* to "):
@@ -103,7 +104,7 @@ def test_the_command_line_names_all_of_them_together(
 
 def test_modes() -> None:
     for modes in ([], (), "llm", ""):
-        with pytest.raises(ConfigErrors, match="modes: expected a list of ctc, joint, llm"):
+        with pytest.raises(ConfigErrors, match="modes: expected a list of ctc, ctc_ngram, joint"):
             configure_modes(modes)
     with pytest.raises(ConfigErrors, match="mode 'LLM': there is no such mode; did you mean 'llm'"):
         configure_modes(["LLM"])
@@ -118,7 +119,7 @@ def test_modes() -> None:
 def test_an_option_that_no_mode_reads_is_named(name: str) -> None:
     [said] = without_effect({name: 1}, configure_modes(["ctc"]))
     assert said.startswith(f"--{name} has no effect ")
-    everything = configure_modes(list(known_modes()), {"num_samples": 2})
+    everything = configure_modes(list(known_modes()), {"num_samples": 2, "ngram": "exp/ngram"})
     assert without_effect({name: 1}, everything) == []
 
 

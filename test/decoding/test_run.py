@@ -20,7 +20,8 @@ from tiny_slm import tiny_config
 
 from espnet_otreg.data.kaldi_dir import read_table, write_table
 from espnet_otreg.decoding.data import mismatched, read_data_set
-from espnet_otreg.decoding.modes import configure_modes
+from espnet_otreg.decoding.joint import JointWeights
+from espnet_otreg.decoding.modes import Joint, configure_modes
 from espnet_otreg.decoding.run import decode_sets
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
@@ -48,7 +49,7 @@ def decoded(tiny_slm: Path, features: Path, tmp_path_factory: pytest.TempPathFac
     output = tmp_path_factory.mktemp("decode")
     decode(
         tiny_slm, features, output, *MODES,
-        options={"num_samples": 2, "joint_weight_dev": str(features)},
+        options={"num_samples": 2, "weights_dev": str(features)},
     )  # fmt: skip
     return output
 
@@ -131,7 +132,7 @@ def test_batches_of_one_give_the_same_hypotheses(
     tiny_slm: Path, features: Path, decoded: Path, tmp_path: Path
 ) -> None:
     decode(tiny_slm, features, tmp_path, "ctc", "llm", "joint", batch_size=1,
-           options={"joint_weight_dev": str(features)})  # fmt: skip
+           options={"weights_dev": str(features)})  # fmt: skip
     for mode in ("ctc", "llm"):
         alone, batch = (root / mode / "features" for root in (tmp_path, decoded))
         assert (alone / "text").read_text() == (batch / "text").read_text()
@@ -222,9 +223,12 @@ def test_weights_of_joint_decoding_decode_nothing_again(
 ) -> None:
     shutil.copytree(decoded, tmp_path, dirs_exist_ok=True)
     parts = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("part.json")}
+    assert {path.parts[-3] for path in parts if "joint" in path.parts} == {"logdir", "tuning"}
+    found = read_json(decoded / "joint/features/joint.json")["search"]
+    search = Joint.as_options(JointWeights(), JointWeights(**found))
     scores = []
     for weight in (0.0, 1.0):
-        options = {"num_samples": 2, "joint_weight": weight}
+        options = {**search, "num_samples": 2, "joint_weight": weight}
         decode(tiny_slm, features, tmp_path, "joint", options=options)
         status = read_json(tmp_path / "joint/features/status.json")
         assert status["joint_weights"]["weight"] == weight
@@ -270,7 +274,7 @@ def test_mistakes_are_named(tiny_slm: Path, features: Path, tmp_path: Path) -> N
     with pytest.raises(UserError, match="there is no feats.scp, and this model reads features"):
         decode(tiny_slm, tmp_path, tmp_path / "out")
     with pytest.raises(UserError, match="this set is not decoded; name it in --data_dir too"):
-        decode(tiny_slm, features, tmp_path, "joint", options={"joint_weight_dev": str(tmp_path)})
+        decode(tiny_slm, features, tmp_path, "joint", options={"weights_dev": str(tmp_path)})
     with pytest.raises(UserError, match="no such checkpoint"):
         decode(tiny_slm, features, tmp_path, checkpoint="nothing.pth")
     with pytest.raises(UserError, match="no config.yaml here"):

@@ -19,7 +19,7 @@ TEMPLATE = Path(__file__).parents[2] / "egs2/TEMPLATE/slm1"
 # The first stage counts how often it ran, the second is a "training" that can be killed.
 RECIPE = f"""#!/usr/bin/env bash
 set -euo pipefail
-template={TEMPLATE} run_command=./run.sh skip_train=false exp=exp raw=none shared=(shared)
+template={TEMPLATE} conf=conf run_command=./run.sh skip_train=false exp=exp raw=none shared=(shared)
 training_stages=(train)
 # options
 stage=count         # first
@@ -412,7 +412,7 @@ def test_a_signal_is_passed_on_and_the_last_words_say_how_to_go_on(
 
 def test_the_driver_is_small_and_plain() -> None:
     lines = [line for path in TEMPLATE.glob("slm*.sh") for line in path.read_text().splitlines()]
-    assert len(lines) <= 550
+    assert len(lines) <= 610
     assert [line for line in lines if len(line) > 100] == []
     assert [line for line in lines if "local -n" in line or "declare -n" in line] == []
 
@@ -422,12 +422,12 @@ def test_help_lists_stages_and_options_with_defaults() -> None:
     done = subprocess.run([script, "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     names = (
-        "data format features llm tokens stats pretrain train_sft train_arms decode score analyze "
-        "report pack"
+        "data format synthesis features llm tokens stats pretrain train_sft train_arms decode "
+        "score analyze report pack"
     ).split()
     lines = done.stdout.splitlines()
     assert lines[0].endswith("slm.sh [--OPTION VALUE]...")
-    listed = [line.split(maxsplit=2) for line in lines[3:17]]
+    listed = [line.split(maxsplit=2) for line in lines[3:18]]
     assert [(int(number), name) for number, name, _ in listed] == list(enumerate(names, start=1))
     assert all(len(comment) > 20 for _, _, comment in listed)
     options = {line.split()[0] for line in lines if line.startswith("  --")}

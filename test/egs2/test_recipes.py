@@ -36,8 +36,8 @@ def test_dry_run(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert sorted(recipe.rglob("*")) == before
     assert re.findall(r"stage \d+ (\w+)", done.stdout) == [
-        "data", "format", "features", "llm", "tokens", "stats", "pretrain", "train_sft",
-        "train_arms", "decode", "score", "analyze", "report", "pack",
+        "data", "format", "synthesis", "features", "llm", "tokens", "stats", "pretrain",
+        "train_sft", "train_arms", "decode", "score", "analyze", "report", "pack",
     ]  # fmt: skip
     (prepare,) = [line for line in done.stdout.splitlines() if "local/data.sh" in line]
     assert prepare.endswith("--nj 2 --data_root . --train_limit 7")

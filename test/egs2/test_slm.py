@@ -94,7 +94,7 @@ def test_every_stage_and_its_resume_after_kill_minus_nine(
     assert started_steps(resumed.stderr) == [
         f"dump/features/tiny-whisper/{name}: it was interrupted" for name in sets
     ]
-    assert "stages 1-2 data, format: up to date" in resumed.stdout
+    assert "stages 1-3 data, format, synthesis: up to date" in resumed.stdout
     undisturbed = recipe.copy(tmp_path / "undisturbed")
 
     for stage, name, group in (("pretrain", PRETRAIN, False), ("train_sft", SFT, True)):
@@ -137,11 +137,11 @@ def test_every_stage_and_its_resume_after_kill_minus_nine(
     again = succeed(recipe)
     assert again.stderr == ""
     (line,) = [line for line in again.stdout.splitlines() if "up to date" in line]
-    assert re.search(r"stages 1-14 data, format, .*, report, pack: up to date$", line)
+    assert re.search(r"stages 1-15 data, format, .*, report, pack: up to date$", line)
     assert modification_times(recipe.directory) == before
 
     parts = succeed(recipe, "--stage", "stats", "--stop_stage", "stats", "--num_splits", "2")
-    assert started_steps(parts.stderr) == [] and "stage 6 stats: done in" in parts.stdout
+    assert started_steps(parts.stderr) == [] and "stage 7 stats: done in" in parts.stdout
     log = (recipe.directory / f"{exp}/{SFT}_s1/train.log").read_text()
     assert "training: 12/12 batches" in log  # what the driver shows while it runs
     features = recipe.directory / "dump/features" / "tiny-whisper/train"

@@ -83,7 +83,7 @@ def test_the_comments_are_what_the_tool_prints(
     monkeypatch.setattr("sys.argv", ["estimate_training.py", str(TUNING), "--runs", *CONFIGS])
     tool.main()
     printed = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
-    lines = ZOO.path.read_text().splitlines()
+    lines = ZOO.layers.files[0].read_text().splitlines()
     comments = {name: lines[lines.index(f"  {name}:") + 1].strip(" #") for name in CONFIGS}
     assert comments == printed
 

@@ -17,6 +17,7 @@ from tiny_speech import build_tiny_speech_model
 from espnet_otreg.data.ark import FeatureTable
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.errors import UserError
+from espnet_otreg.features.combine import combine_features
 from espnet_otreg.features.extraction import extract_features
 from espnet_otreg.files import read_json, sha256_file
 from espnet_otreg.slm.encoders.wav2vec2_network import Wav2Vec2Encoder
@@ -267,3 +268,22 @@ def test_the_command_line_ends_in_one_sentence(
     words = ("--data", data_dir, "--output", tmp_path / "f", "--model", tiny_whisper)
     done = fork_server("extract_features", *words, "--nj", 2, "--num_jobs", 2)
     assert_refused(done, "it_core_a_003", "lasts 31.0 s")
+
+
+def test_features_of_two_directories_are_read_as_one(tiny_whisper: Path, tmp_path: Path) -> None:
+    for name, seconds, language in (("real", [0.4, 0.5], "it"), ("made", [0.3], "en")):
+        data = write_data_dir(tmp_path / name, seconds, language)
+        extract_features(str(data), str(tmp_path / f"{name}_f"), str(tiny_whisper))
+    parts = [tmp_path / "real_f", tmp_path / "made_f"]
+    assert combine_features(parts, tmp_path / "both") == 3
+    single = load(parts[0]) | load(parts[1])
+    both = load(tmp_path / "both")
+    assert list(both) == sorted(single)
+    assert all(np.array_equal(both[key], single[key]) for key in single)
+    record = read_json(tmp_path / "both/feats.json")
+    assert record["content"] == sha256_file(tmp_path / "both/utt2digest")
+    with pytest.raises(UserError, match="comes twice"):
+        combine_features([parts[0], parts[0]], tmp_path / "none")
+    extract_features(str(tmp_path / "made"), str(parts[1]), str(tiny_whisper), trailing_silence=0.1)
+    with pytest.raises(UserError, match="trailing_silence is 0.1, that of .*real_f 0.5; extract"):
+        combine_features(parts, tmp_path / "none")

@@ -80,7 +80,8 @@ def test_a_packed_directory_tells_nothing_of_the_machine(trained: Path, tmp_path
 
 
 def test_joint_weights_chosen_on_dev_travel_along(trained: Path, tmp_path: Path) -> None:
-    chosen = {"weight": 0.35, "length_bonus": 0.5, "prior_weight": 0.2}
+    chosen: dict[str, Any] = {"weight": 0.35, "length_bonus": 0.5, "prior_weight": 0.2}
+    chosen["search"] = {"weight": 0.45, "length_bonus": 1.5, "prior_weight": 0.1}
     write_json(trained / "joint/dev/joint.json", chosen)
     pack_model(trained, tmp_path / "packed")
     (trained / "joint/dev/joint.json").unlink()
@@ -128,7 +129,7 @@ LICENCE = {"name": "CC-BY-4.0", "url": "https://example.org"}
 
 def _pretrained(kind: str, tiny_whisper: Path, directory: Path) -> Path:
     """A speech model of a kind, with the record that tools/fetch_model.py leaves beside it."""
-    if kind in ("precomputed", "hf_whisper"):
+    if kind in ("precomputed", "hf_whisper", "hf_whisper_upper"):
         shutil.copytree(tiny_whisper, directory)
     else:
         build_tiny_speech_model(directory, kind)
@@ -139,6 +140,9 @@ def _pretrained(kind: str, tiny_whisper: Path, directory: Path) -> Path:
 
 def _encoder_config(kind: str, model: Path, recordings: Path, root: Path) -> dict[str, Any]:
     """What the configuration says of the encoder."""
+    if kind == "hf_whisper_upper":
+        extract_features(str(recordings), str(root / "features/test"), str(model), layer=1)
+        return {"encoder": kind, "encoder_conf": {"model": str(model), "first": 1}}
     if kind == "precomputed":
         data = root / "features/test"
         extract_features(data=str(recordings), output=str(data), model=str(model))
@@ -171,13 +175,17 @@ def on_encoder(
     needed = tmp_path / "models/tiny-encoder"
     if kind != "conformer":
         _pretrained(kind, tiny_whisper, needed)
-    data = tmp_path / "features/test" if kind == "precomputed" else recordings
+    cached = kind in ("precomputed", "hf_whisper_upper")
+    data = tmp_path / "features/test" if cached else recordings
     config = tiny_config(root / "llm", root / "classes.json", data)
     config |= _encoder_config(kind, needed, recordings, tmp_path)
     if kind == "conformer":
         needed = Path(config["normalize_conf"]["stats_file"])
     torch.manual_seed(3)
     model = build_model(parse_slm_config(config))
+    for parameter in model.encoder.parameters():
+        if parameter.requires_grad:  # has learnt since it was pretrained
+            parameter.data += 0.1 * torch.randn_like(parameter)
     exp = tmp_path / "exp"
     exp.mkdir()
     (exp / "config.yaml").write_text(yaml.safe_dump(config))
@@ -185,7 +193,7 @@ def on_encoder(
     return exp, data, needed
 
 
-KINDS = ["precomputed", "hf_whisper", "wav2vec2", "wav2vec2-bert", "conformer"]
+KINDS = ["precomputed", "hf_whisper", "hf_whisper_upper", "wav2vec2", "wav2vec2-bert", "conformer"]
 
 
 @pytest.mark.parametrize("on_encoder", KINDS, indirect=True)
@@ -222,9 +230,12 @@ def test_audio_is_transcribed_as_its_data_directory_is_decoded(
         "licence": "CC-BY-4.0", "origin": "a local model", "copied": True,
     }  # fmt: skip
     assert f"CC-BY-4.0 | `{sha256}`" in (moved / "README.md").read_text(encoding="utf-8")
-    # What the encoder's model gives is not saved once more.
+    # What the encoder's model gives is not saved once more, what has been trained of it is.
     state = load_checkpoint(moved / "model.pth")
-    assert not any(name.startswith("encoder.") for name in state)
+    upper = load_model(moved).config.encoder == "hf_whisper_upper"
+    tuned = {"encoder.tuned", "encoder.norm"} if upper else set()
+    saved = {".".join(name.split(".")[:2]) for name in state if name.startswith("encoder.")}
+    assert saved == tuned
 
 
 @pytest.mark.parametrize("on_encoder", ["precomputed"], indirect=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 PROGRAM = """
 import sys
 from espnet_otreg.bin.slm_transcribe import main
-from espnet_otreg.inference.startup import _StandIn, without_compiler
+from espnet_otreg.inference.startup import without_compiler
+from espnet_otreg.startup import _StandIn
 sys.argv[0] = "slm_transcribe"
 main(without_compiler)
 read = {name for name, module in sys.modules.items() if not isinstance(module, _StandIn)}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 STAND_INS = """
 import sys
-from espnet_otreg.inference.startup import POSTPONED, _StandIn, without_compiler
+from espnet_otreg.inference.startup import POSTPONED, without_compiler
+from espnet_otreg.startup import _StandIn
 import torch
 with without_compiler():
     assert not torch.distributed.is_available()
@@ -32,8 +35,27 @@ mask = BlockMask.from_kv_blocks(torch.ones(1, 1, 1, dtype=torch.int32),
                                 torch.zeros(1, 1, 1, 1, dtype=torch.int32), BLOCK_SIZE=4)
 assert isinstance(mask, BlockMask)
 """
+TRAINING = """
+from espnet_otreg.tasks.startup import quick_start
+with quick_start():
+    from espnet_otreg.tasks.slm import SLMTask
+import torch
+from espnet2.main_funcs import calculate_all_attentions as plotting
+from espnet2.tasks import abs_task
+assert not isinstance(torch.nn.Linear(1, 1), plotting.AlignmentModule)
+try:
+    abs_task.create_adapter(torch.nn.Linear(1, 1), "of glass", {})
+except AssertionError as error:
+    assert str(error) == "Adapter of glass is not supported."
+else:
+    raise SystemExit("no adapter")
+from espnet2.gan_tts.jets.alignments import AlignmentModule
+assert isinstance(AlignmentModule(4, 4), plotting.AlignmentModule)
+assert abs_task.wandb.Settings(mode="offline").mode == "offline"
+"""
 
 
-def test_what_is_postponed_is_read_when_it_is_used() -> None:
-    done = subprocess.run([sys.executable, "-c", STAND_INS], capture_output=True, text=True)
+@pytest.mark.parametrize("program", [STAND_INS, TRAINING], ids=["model", "training"])
+def test_what_is_postponed_is_read_when_it_is_used(program: str) -> None:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

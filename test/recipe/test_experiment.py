@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from pages import block_with
-from tiny_recipe import RUNS, write_preset
+from tiny_recipe import RUNS, WITH_LLM, write_preset
 
 from espnet_otreg.bin import experiment as experiment_command
 from espnet_otreg.errors import ConfigErrors, UserError
@@ -109,8 +110,22 @@ def test_a_run_differs_from_the_one_it_is_like_where_it_says_so() -> None:
             differing = {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
             assert differing == set(values["set"]), name
     sft = preset.config("sft")
-    assert sft["optim_conf"] == {"betas": [0.9, 0.98], "weight_decay": 0.01, "lr": 0.001}
+    assert sft["optim_conf"] == {
+        "betas": [0.9, 0.98], "weight_decay": 0.01, "fused": True, "lr": 0.001,
+    }  # fmt: skip
     assert sft["scheduler_conf"]["warmup_lr_list"] == [0.0, 0.001, 0.0002]
+
+
+def test_a_search_changes_one_thing_at_a_time(tmp_path: Path) -> None:
+    conf = MINI.with_name("search")
+    preset = Preset(conf)
+    own = yaml.safe_load((conf / "experiment.yaml").read_text())["runs"]
+    plan = read_experiment(conf, tmp_path, arms=list(own))  # which checks every configuration
+    reference = plan.configs.pop("reference")
+    for name, values in plan.configs.items():
+        if name in own:
+            differing = [key for key in reference if values[key] != reference[key]]
+            assert len(differing) + (preset.runs[name].speech is not None) == 1, name
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -218,6 +233,8 @@ def test_the_command_prints_a_plan_and_a_configuration(tmp_path: Path) -> None:
         "setting|encoder|whisper-base",
         "setting|llm|train",
         "setting|augment_copies|0",
+        "setting|encoder_layers|",
+        f"setting|llm_config|{conf}/llm.yaml",
         "training|pretrain|pretrain|1|exp/tiny/pretrain_s1|exp/tiny/config/pretrain.yaml||latest.pth"
         "|paired|ctc",
         "training|train_sft|sft|1|exp/tiny/sft_s1|exp/tiny/config/sft.yaml|exp/tiny/pretrain_s1/"
@@ -285,6 +302,61 @@ def test_naming_another_class_drops_the_options_of_the_former_one(tmp_path: Path
     conf = write_preset(tmp_path, "whisper-base", "train", runs=runs)
     assert "optim_conf" in Preset(conf).config("control")
     assert "optim_conf" not in Preset(conf).config("own")
+
+
+def test_a_preset_that_extends_another(tmp_path: Path) -> None:
+    """It differs where it says so, its files come first, and it takes part in no other way."""
+    big = write_preset(tmp_path / "conf/big", "whisper-base", "train", augment_copies=2)
+    (big / "llm.yaml").write_text("layers: 2\n")
+    small = tmp_path / "conf/small"
+    small.mkdir()
+    (small / "experiment.yaml").write_text(
+        "extends: big\naugment_copies: 0\nruns: {pretrain: {set: {max_epoch: 1, optim: sgd}}}\n"
+    )
+    before, after = (read_experiment(conf, tmp_path / "exp") for conf in (big, small))
+    assert after.experiment == replace(before.experiment, augment_copies=0)
+    expected = {**before.configs["pretrain"], "max_epoch": 1, "optim": "sgd"}
+    del expected["optim_conf"]
+    assert after.configs == {**before.configs, "pretrain": expected}
+    assert after.files == {"llm_config": big / "llm.yaml"}
+    (small / "llm.yaml").write_text("layers: 1\n")
+    (small / "base.yaml").write_text("optim: sgd\n")
+    own = read_experiment(small, tmp_path / "exp")
+    assert own.files == {"llm_config": small / "llm.yaml"}
+    assert own.configs["sft"].keys() == {"optim", *WITH_LLM}
+    smaller = tmp_path / "conf/smaller"
+    smaller.mkdir()
+    (smaller / "experiment.yaml").write_text("extends: small\narms: [sft]\n")
+    experiment = read_experiment(smaller, tmp_path / "exp").experiment
+    assert (experiment.augment_copies, experiment.arms, experiment.llm) == (0, ("sft",), "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("extends: bgi", "there is no preset 'bgi'; did you mean 'big'?"),
+        ("extends: [big]", "there is no preset ['big']"),
+        ("extends: own", "goes round in a circle: own -> own"),
+        ("extends: round", "goes round in a circle: own -> round -> own"),
+        ("extend: big", "experiment.extend: unknown key; did you mean 'extends'?"),
+        (
+            "extends: big\nruns: {sft: {aftr: x}}",
+            "runs.sft.aftr: unknown key; did you mean 'after'?",
+        ),
+        ("extends: big\nencoder: ", "experiment.encoder: missing"),
+    ],
+)
+def test_mistakes_of_a_preset_that_extends_another(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    write_preset(tmp_path / "conf/big", "whisper-base", "train")
+    for name, content in {"own": text, "round": "extends: own"}.items():
+        (tmp_path / "conf" / name).mkdir()
+        (tmp_path / "conf" / name / "experiment.yaml").write_text(content)
+    with pytest.raises(ConfigErrors) as found:
+        read_experiment(tmp_path / "conf/own", tmp_path / "exp")
+    assert sentence in str(found.value)
+    assert str(tmp_path / "conf/own/experiment.yaml") in str(found.value)
 
 
 def _parses_names(path: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Stage 12 on a tiny model: a projector that knows the transcript, and one that does not."""
+"""Stage 13 on a tiny model: a projector that knows the transcript, and one that does not."""
 
 from __future__ import annotations
 

@@ -20,10 +20,11 @@ from espnet_otreg.experiment import load_experiment
 from espnet_otreg.files import read_json, write_json
 from espnet_otreg.recipe.experiment import read_experiment
 from espnet_otreg.report.collect import Report, collect, to_json
+from espnet_otreg.report.ending import ending
 from espnet_otreg.report.layout import Results, System
 from espnet_otreg.report.pages import render_pages
 from espnet_otreg.report.results_md import rewrite_between_markers, write_results
-from espnet_otreg.report.summary import compact, headline, small_table, summary
+from espnet_otreg.report.summary import compact, headline, set_table, small_table, summary
 from espnet_otreg.report.write import Documents, Written, publish, write_report
 from espnet_otreg.scoring.rows import load_row, macro_rate
 
@@ -258,7 +259,10 @@ def test_provenance(
 ) -> None:
     directory = make_experiment()
     write_json(directory / "otreg_s1" / ".done", {"seconds": 61.5})
-    write_json(directory / "otreg_s1/joint/test/status.json", {"joint_weights": {"weight": 0.35}})
+    write_json(
+        directory / "otreg_s1/llm/dev/status.json",
+        {"weights": {"of_it": 0.35}, "options": {"num_beams": 1}, "empty": 0},
+    )
     record = directory / "split.json"
     experiment = load_experiment(directory)
     report = collect(experiment, "./run.sh", list(data_dirs.values()), None)
@@ -277,19 +281,21 @@ def test_provenance(
         "part of the recorded 3000",
     ]
     run = next(run for run in report.runs if (run["arm"], run["seed"]) == ("OTReg", 1))
-    assert (run["steps"], run["seconds"], run["joint_weight"]) == (150, 61.5, 0.35)
+    assert (run["steps"], run["seconds"], run["decoding"]["llm"]) == (150, 61.5, {"of_it": 0.35})
     assert run["regularizers"] == "otreg (0.3)"
     text = _text(report)
     for word in ("python", "espnet", "torch", "git commit", "processor", "otreg-basic-v2"):
         assert word in text
     assert run["config_sha256"][:12] in text and splits["test"]["sha256"][:16] in text
+    assert "| OTReg | 1 | LLM | of_it 0.35 |" in text
 
 
 def test_the_summary_is_short_and_leads_to_the_pages(written: Written, text: str) -> None:
     directory = written.directory
     shown = (directory / "results.md").read_text(encoding="utf-8")
     assert shown.startswith("## Preset mini\n\n**Macro out-of-domain WER: OTReg is better")
-    assert len(shown.splitlines()) < 40 and shown.count("|---") == 7  # one table of seven columns
+    # Tables of seven columns and of three.
+    assert len(shown.splitlines()) < 50 and shown.count("|---") == 7 + 3
     links = re.findall(r"^- \[(.*)\]\((.*)\)$", shown, re.M)
     assert [path for _, path in links] == [
         "error_rates.md", "development.md", "comparison.md", "embeddings.md", "provenance.md",
@@ -332,16 +338,29 @@ def test_the_readme_shows_the_chosen_row_the_primary_pair_and_the_baseline(
     written: Written,
 ) -> None:
     report = written.report
-    assert [line[0] for line in small_table(report).lines] == ["control, LLM", "OTReg, LLM *"]
+    assert [line[0] for line in small_table(report).lines] == [
+        "OTReg, CTC read-out", "control, LLM", "OTReg, LLM *",
+    ]  # fmt: skip
     whisper = replace(report.rows[System("control", "llm")], name="Whisper zero-shot")
     chosen = replace(report.selection, best=System("sft", "ctc", "SFT"))
     table = small_table(
         replace(report, rows={System("whisper", ""): whisper, **report.rows}, selection=chosen)
     )
     assert [line[0] for line in table.lines] == [
-        "Whisper zero-shot", "SFT, CTC read-out *", "control, LLM", "OTReg, LLM",
+        "Whisper zero-shot", "SFT, CTC read-out *", "SFT, LLM", "control, LLM", "OTReg, LLM",
     ]  # fmt: skip
     assert table.header == ("system", "ID WER", "ID CER", "OOD WER", "OOD CER")
+
+
+def test_test_sets_stand_below_each_other_for_every_way_of_decoding(written: Written) -> None:
+    report = written.report
+    table = set_table(report)
+    assert table.header == ("set", "OTReg, CTC read-out", "OTReg, LLM")
+    assert [line[0] for line in table.lines] == [
+        "en core_sounds", "it core_sounds", "en drascula", "it pico_synthetic (synthetic)",
+    ]  # fmt: skip
+    result = report.rows[System("otreg", "llm")].group("out_of_domain")[0]
+    assert table.lines[2][2] == f"{result.rate('wer'):.1f} / {result.rate('cer'):.1f}"
 
 
 def test_a_readme_without_the_end_of_the_results_stays_as_it_is() -> None:
@@ -383,6 +402,19 @@ def test_the_command_line_prints_the_table(
     json.loads((tmp_path / "results/mini/results.json").read_text())
 
 
+def test_a_run_ends_with_pictures_and_a_next_step(written: Written) -> None:
+    """With the chosen model, or the best one that has an LLM."""
+    pictures, report, following, _ = (written.directory / "next.txt").read_text().splitlines()
+    paths = [Path(path) for path in pictures.removeprefix("Pictures: ").split(", ")]
+    assert [path.name for path in paths] == ["bars.png", "plan.png"]
+    assert all(path.is_file() for path in (*paths, Path(report.removeprefix("Report: "))))
+    assert "/otreg_s1/packed/model --language en RECORDING" in following
+    dev = {System("sft", "ctc"): (1.0, 1.0), System("sft", "llm"): (2.0, 1.0)}
+    chosen = replace(written.report.selection, dev=written.report.selection.dev | dev)
+    told = ending(replace(written.report, selection=chosen), written.directory, [])
+    assert "/sft_s1/packed/model" in told and "Pictures" not in told
+
+
 def test_names_of_runs_mean_nothing(scored: Path, tmp_path: Path, few_draws: None) -> None:
     """With every run called otherwise the report says the same."""
     text, results = _report(scored)
@@ -403,8 +435,7 @@ def test_names_of_runs_mean_nothing(scored: Path, tmp_path: Path, few_draws: Non
     for pair in preset["compare"]:
         pair.update({role: names[pair[role]] for role in ("baseline", "candidate")})
     conf, directory = tmp_path / "conf", tmp_path / "exp" / "mini"
-    conf.mkdir()
-    shutil.copy(MINI / "base.yaml", conf)
+    shutil.copytree(MINI, conf)
     (conf / "experiment.yaml").write_text(yaml.safe_dump(preset, sort_keys=False))
     read_experiment(conf, directory, seeds=[1, 2], modes=["ctc", "llm"]).write()
     for (name, new), seed in product(names.items(), (1, 2)):

@@ -231,7 +231,8 @@ def test_the_driver_hands_on_options_of_scoring() -> None:
     options = ("--stage", "score", "--stop_stage", "score", "--arms", "sft")
     commands = would_run(*options, "--score_args", "--equivalences own.yaml --metric mer")
     (line, *others) = [line for line in commands.splitlines() if "bin.slm_score" in line]
-    words = "--normalizer otreg-basic-v2 --in_domain core_sounds --equivalences own.yaml"
+    words = "--normalizer otreg-basic-v2 --in_domain core_sounds --beside menardi_same_prompts "
+    words += "--equivalences own.yaml"
     assert others and f"{words} --metric mer" in line
 
 

@@ -17,6 +17,7 @@ from espnet_otreg.errors import UserError, sentence_for
 # Command -> a command line that works in the small world of conftest.py; {out} is a fresh place.
 COMMANDS = {
     "collect_text": "--languages en --download_dir {out} --data_root {w}/audio --output {out}/t",
+    "combine_features": "--input {w}/slm/features --output {out}/f",
     "extract_features": "--data {w}/own --output {out}/f --model {w}/whisper --nj 1 "
     "--num_jobs 1 --device cpu --dtype float32 --batch_seconds 0 --trailing_silence 0.5 "
     "--augment_copies 1 --augment_config {w}/augment.yaml --seed 0",
@@ -28,6 +29,9 @@ COMMANDS = {
     "prepare_sets": "--train librispeech:dev-clean --dev librispeech:dev-clean "
     "--test librispeech:dev-clean --ood librispeech:dev-clean --languages en "
     "--data_root {w}/audio --download_dir {out}/l --output_dir {out}/d --train_limit 0 --nj 1",
+    "search_log": "--run {w}/slm/exp --name tried --note n --planned 1 --output {out}/search",
+    "select_speech": '--speech {{"real_share":1.0}} --data_dir {w}/slm/features '
+    "--shapes {w}/slm/features/utt2dur --output {out}/shapes",
     "slm_analyze": "--model_dir {w}/slm/exp --checkpoint valid.loss.best.pth "
     "--data_dir {w}/slm/features --output {out}/analysis.json --in_domain tiny "
     "--plan_image {out}/plan.png --plan_utterance en_tiny_a_00 --device cpu",
@@ -47,7 +51,10 @@ COMMANDS = {
     "--device cpu",
     "split_data": "--in_domain {w}/prepared --out_of_domain {w}/far --output_dir {out}/d "
     "--record {out}/split.json",
+    "synthesize": "--config {w}/synthesis.yaml --corpus {w}/corpus --exclude {w}/dev "
+    "--output {out}/spoken --nj 1",
     "token_classes": "--text {w}/own/text --llm {w}/slm/llm --output {out}/classes.json",
+    "train_ngram": "--data_dir {w}/own --corpus {w}/corpus --order 3 --output {out}/ngram",
     "train_text_llm": "--data_dir {w}/own --corpus {w}/corpus --config {w}/llm.yaml "
     "--output {out}/llm --seed 0",
     "unpair_text": "--data_dir {w}/own --output {out}/text",

@@ -59,8 +59,10 @@ def groups(classes: Path) -> dict[str, Group]:
     found = {"options": Group(base, (), names, numbers & set(names))}
     for section, cls in SECTIONS.items():
         found[section] = Group({section: {}, **base}, (section,), *_fields(cls))
+    needed = {"model": "org/name", "first": 1}
     for name, cls in ENCODERS.items():
-        conf = {} if cls.reads_features else {"model": "org/name"}
+        stated = {field.name for field in dataclasses.fields(cls)} & needed.keys()
+        conf = {} if name == "precomputed" else {key: needed[key] for key in stated}
         around = {**base, "encoder": name, "encoder_conf": conf}
         found[name] = Group(around, ("encoder_conf",), *_fields(cls))
     for name, cls in PROJECTORS.items():

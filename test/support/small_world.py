@@ -95,12 +95,18 @@ def make_small_world(root: Path, whisper: Any, tokenizer_json: Path) -> Path:
     save_whisper(copy.deepcopy(whisper), tokenizer_json, settings, root / "whisper")
     (root / "slm").mkdir()
     train_tiny_slm(root / "slm", steps=1)
+    (root / "slm/exp/train.log").write_text("# Command: slm_train\n")
+    keys = [line.split()[0] for line in (root / "slm/features/text").read_text().splitlines()]
+    (root / "slm/features/utt2dur").write_text("".join(f"{key} 1.0\n" for key in keys))
     write_waveform_model(root)
     write_experiment(root)
     (root / "augment.yaml").write_text("speed_probability: 0.5\n")
     (root / "llm.yaml").write_text(
         "vocabulary_size: 40\nhidden_size: 16\nlayers: 1\nheads: 2\nlanguages: [en, it]\n"
         "positions: 300\nbatch_positions: 100\n"
+    )
+    (root / "synthesis.yaml").write_text(
+        "languages: {it: {sentences: 2, readers: [{engine: espeak}]}}\n"
     )
     (root / "corpus").mkdir()
     for language in ("en", "it"):

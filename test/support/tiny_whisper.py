@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 
-def build_tiny_whisper() -> Any:
-    """Two encoder layers and one decoder layer, 32 wide."""
+def build_tiny_whisper(width: int = 32, layers: int = 2) -> Any:
+    """Some encoder layers and one decoder layer."""
     import torch
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
     torch.manual_seed(0)
     config = WhisperConfig(
         vocab_size=300,
-        d_model=32,
-        encoder_layers=2,
+        d_model=width,
+        encoder_layers=layers,
         decoder_layers=1,
         encoder_attention_heads=4,
         decoder_attention_heads=2,

@@ -20,7 +20,8 @@ from espnet_otreg.tasks.recovery import repair
 
 EPOCHS = 5
 # All that draws random numbers or has a past: dropout, SpecAug, a scheduler, an accumulation that
-# an epoch leaves unfinished, a regularizer that remembers the start and one that warms up.
+# an epoch leaves unfinished, a regularizer that remembers the start and one that warms up; and
+# rates of parts, products in bfloat16 and batches that are drawn anew.
 CONFIG: dict[str, Any] = {
     "projector_conf": {"stack": 2, "layers": 1, "width": 24, "heads": 4, "dropout": 0.1},
     "llm_conf": {"adapter": "lora", "lora_rank": 2, "lora_dropout": 0.1},
@@ -32,6 +33,9 @@ CONFIG: dict[str, Any] = {
     "scheduler": "warmuplr",
     "scheduler_conf": {"warmup_steps": 4},
     "accum_grad": 2,
+    "lr_scale": {"^llm[.]": 1.5},
+    "precision": "bfloat16",
+    "batch_jitter": 0.1,
 }  # fmt: skip
 OPTIONS = ("--max_epoch", str(EPOCHS), "--resume", "true")
 CRITERIA = [["valid", "loss", "min"]]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bad_input import assert_refused, command
 
+from espnet_otreg.data.kaldi_dir import Utterance, write_data_dir
 from espnet_otreg.errors import UserError
 from espnet_otreg.text_llm.corpus import collect_text, read_corpus, write_corpus
 from espnet_otreg.text_llm.packages import TEXT_SOURCES
@@ -170,3 +174,25 @@ def test_command_says_which_package_is_missing(tmp_path: Path) -> None:
     done = command("collect_text", *options, "--output", tmp_path / "text")
     assert_refused(done, "no wesnoth-1.16-httt_*.deb")
     assert not (tmp_path / "text").exists()
+
+
+def test_text_of_ones_own_without_the_sentences_of_tests(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    lines = ["Prendi 2 mele. Poi vai a casa!", "una papera nuota", "Scrivi a info@mele.it"]
+    (tmp_path / "own/it.txt").write_text("\n".join(lines), encoding="utf-8")
+    spoken = Utterance("a", "a.wav", "una papera nuota", "Una papera nuota.", "it", "a", "told")
+    other = replace(spoken, text="poi vai a casa")
+    write_data_dir(tmp_path / "data/test", [spoken])
+    write_data_dir(tmp_path / "data/train", [other])  # may be read again
+    words = ["--text", f"{tmp_path}/own", "--exclude", f"{tmp_path}/data"]
+    output = tmp_path / "text"
+    module = "espnet_otreg.bin.collect_text"
+    command = [sys.executable, "-m", module, *words, "--output", str(output)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (output / "it.txt").read_text().splitlines() == ["prendi due mele", "poi vai a casa"]
+    assert "1 in a test set" in done.stdout
+    nothing = subprocess.run([*command[:3], "--output", "a"], capture_output=True, text=True)
+    assert nothing.stderr == (
+        "error: --text, --download_dir: either your own text or one to fetch\n"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -18,8 +19,11 @@ from bad_input import ForkServer, command, run
 from espnet_otreg.errors import UserError
 from espnet_otreg.text_llm import training
 from espnet_otreg.text_llm.batches import BatchMaker
-from espnet_otreg.text_llm.noise import blur, misspell
+from espnet_otreg.text_llm.confusions import spelling_distances
+from espnet_otreg.text_llm.noise import misspell
+from espnet_otreg.text_llm.reading import make_reading_test, read_greedily
 from espnet_otreg.text_llm.settings import Sentence, TextLLMSettings, read_settings
+from espnet_otreg.text_llm.simulation import ReadoutSimulator
 from espnet_otreg.text_llm.tokenizer import (
     BOS_ID,
     EOS_ID,
@@ -79,20 +83,64 @@ def test_batch_has_the_layout_of_the_spoken_language_model(pieces: Path) -> None
 
 
 def test_noise_is_what_it_says() -> None:
-    import random
-
     text = "нажмите один или подождите ответа оператора " * 20
     changed = misspell(text, "ru", 0.2, random.Random(0))
     assert changed == misspell(text, "ru", 0.2, random.Random(0)) != text
     assert 0.8 * len(text) < len(changed) < 1.2 * len(text)
-    table = torch.nn.functional.normalize(torch.randn(50, 64), dim=1)
-    ids = torch.randint(0, 50, (4, 100))
-    means = []
-    for level in (0.0, 0.5, 1.0, 2.0):
-        generator = torch.Generator().manual_seed(0)
-        noisy = blur(ids, table, torch.full((4,), level), 0.6, 0.3, generator)
-        means.append(float(torch.cosine_similarity(noisy, table[ids], dim=-1).mean()))
-    assert means[0] == pytest.approx(1.0) and means == sorted(means, reverse=True)
+
+
+def levenshtein(a: list[int], b: list[int]) -> int:
+    import jiwer
+
+    counts = jiwer.process_words(" ".join(map(str, a)), " ".join(map(str, b)))
+    return int(counts.substitutions + counts.deletions + counts.insertions)
+
+
+def test_simulated_read_outs_are_as_wrong_as_asked(pieces: Path) -> None:
+    processor = load_sentencepiece(pieces)
+    simulate = ReadoutSimulator(processor, random.Random(0))
+    ids = processor.encode("press the key again " * 100)
+    previous = 0.0
+    for errors in (0.05, 0.15, 0.4):
+        output = simulate(ids, errors)
+        assert all(sum(share for _, share in p) == pytest.approx(1) for p in output)
+        assert all([s for _, s in p] == sorted((s for _, s in p), reverse=True) for p in output)
+        found = levenshtein(ids, [position[0][0] for position in output]) / len(ids)
+        assert max(previous, 0.7 * errors) < found < 1.5 * errors
+        previous = found
+    # In bursts: an error follows an error more often than it follows none.
+    wrong = [position[0][1] < 1 and position[0][0] for position in simulate(ids, 0.15)]
+    assert len(set(wrong)) > 5
+
+
+def test_spelling_distances_are_edit_distances() -> None:
+    from rapidfuzz.distance import Levenshtein
+
+    words = ["mt", "m", "wtm", "ttm", "mmtw"]  # none of these letters sounds like another
+    distances = spelling_distances(words)
+    for a, row in zip(words, distances, strict=True):
+        expected = [Levenshtein.distance(a, b, weights=(9, 9, 11)) / 10 for b in words]
+        assert row.tolist() == pytest.approx(expected)
+
+
+def test_greedy_reading_is_what_the_llm_says_without_a_cache(pieces: Path) -> None:
+    processor = load_sentencepiece(pieces)
+    model = training.build_llm(SETTINGS, len(processor), 0).eval()
+    table = model.get_input_embeddings().weight.detach()
+    maker = BatchMaker(processor, SETTINGS, seed=0)
+    test = make_reading_test(maker, SENTENCES[::4], table, seed=0)
+    written = read_greedily(model, test.sources, test.languages, table)
+    for tokens, source, language in zip(written, test.sources, test.languages, strict=True):
+        assert len(tokens) <= len(source) * 3 // 2 + 8
+        inputs = torch.cat([table[[BOS_ID]], source, table[[language, *tokens]]])[None]
+        start = 1 + len(source)
+        positions = torch.tensor([[*range(start), *range(1 + len(tokens))]])
+        logits = model(
+            inputs_embeds=inputs, position_ids=positions, attention_mask=torch.ones_like(positions)
+        ).logits
+        assert logits[0, start:-1].argmax(dim=-1).tolist() == tokens
+    rate = test.read(model, processor, table)
+    assert rate > 90 > test.word_error_rate > 0  # it has learnt nothing yet
 
 
 def test_training_repeats_itself_and_is_whole(tmp_path: Path, fork_server: ForkServer) -> None:
@@ -160,7 +208,7 @@ def test_the_check_finds_a_language_that_is_not_there(tmp_path: Path) -> None:
     words = ("train_text_llm", "--check", "--data_dir", tmp_path, "--output", tmp_path / "llm")
     done = command(*words)
     assert done.status == 1
-    assert done.stderr.startswith("error: the small LLM of stage 4: languages without a token: de;")
+    assert done.stderr.startswith("error: the small LLM of stage 5: languages without a token: de;")
     (tmp_path / "utt2lang").write_text("a it\n", encoding="utf-8")
     assert command(*words).status == 0
     assert not (tmp_path / "llm").exists()

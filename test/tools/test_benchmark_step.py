@@ -56,13 +56,14 @@ def run_tool(
 
 
 @pytest.fixture(scope="module")
-def sft(tiny_training: TinyTraining, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model, finetuned as the preset mini says, which freezes the projector."""
+def sft(upper_training: TinyTraining, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model, finetuned as the preset mini says, which freezes encoder and projector."""
     directory = tmp_path_factory.mktemp("recipe") / "exp/mini/sft_s1"
     plan_mini(directory.parent, arms=["control", *ARMS])
-    config = PRESET.config("sft")
+    encoder = {"model": str(upper_training.root / "whisper"), "first": 4}
+    config = PRESET.config("sft") | {"encoder_conf": encoder}
     short = {"max_epoch": 1, "num_iters_per_epoch": 1, "batch_size": 4, "regularizers": []}
-    done = tiny_training.train(directory, config=config | short)
+    done = upper_training.train(directory, config=config | short)
     assert done.returncode == 0, done.stderr[-3000:]
     return directory
 

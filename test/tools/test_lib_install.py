@@ -95,7 +95,7 @@ def test_the_stamp_holds_until_something_changes(library: Run, repository: Path)
     (repository / "tools/venv").mkdir()
     assert library("stamp_holds").returncode == 1
     library("torch=cpu; write_stamp")
-    assert library("stamped_torch").stdout.strip() == "cpu"
+    assert library("stamped torch").stdout.strip() == "cpu"
     assert library("torch=cpu; stamp_holds").returncode == 0
     assert library("torch=cuda; stamp_holds").returncode == 1
     with open(repository / "setup.py", "a") as file:

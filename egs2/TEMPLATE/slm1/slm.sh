@@ -21,8 +21,11 @@ download_dir=downloads # where downloads and models go
 mix_channels=true     # average the channels of a recording; false refuses several
 resample=true         # convert other rates to 16 kHz; false refuses them
 skip_unreadable=false # leave out and list training utterances whose recordings cannot be read
+text_corpus=          # directory with LANGUAGE.txt: text to read aloud and for "--llm train"
+synthesis=            # speech to make from text: conf/PRESET/synthesis.yaml; empty: the preset's
 marks=                # file on the marks in your transcripts: "[door] remove" (docs/data.md)
 full=false            # whole out-of-domain sets, and the zero-shot row of the encoder's own model
+train_limit=0         # utterances of each training corpus and language; 0: all
 limit=60              # without --full: utterances of each out-of-domain set and language; 0: all
 encoder=              # speech encoder by name, hub name or directory; empty: the preset's
 augment_copies=       # augmented copies of each training utterance; empty: the preset's
@@ -34,6 +37,7 @@ pretrainings=         # pretrainings to compare; empty: the preset's
 seeds=1               # every run is trained with each of these
 decode_modes=         # ways of decoding, such as "ctc llm joint"; empty: the preset's
 in_domain=core_sounds  # test sets (names in utt2domain) that are in-domain
+beside=               # ... that stand beside the out-of-domain sets, in no mean of theirs
 floor_modes=preset    # more ways for the first arm: what the LLM guesses; empty: none
 decode_batch_size=32  # utterances decoded together
 decode_nj=1           # processes of decoding; one uses all cores
@@ -52,7 +56,7 @@ num_nodes=1           # machines
 # end of options
 
 training_stages=(pretrain train_sft train_arms)
-stages=(data format features llm tokens stats "${training_stages[@]}" decode score analyze
+stages=(data format synthesis features llm tokens stats "${training_stages[@]}" decode score analyze
   report pack)
 
 for part in engine stages_data stages_train stages_results; do . "${template}/slm_${part}.sh"; done
@@ -71,7 +75,7 @@ done
 for name in nj models_at_once decode_nj decode_batch_size num_splits num_nodes; do
   [[ "${!name}" =~ ^[1-9][0-9]*$ ]] || die "--${name} ${!name}: not a whole number" "use 1 or more"
 done
-for name in limit ngpu augment_copies; do
+for name in limit train_limit ngpu augment_copies; do
   [[ "${!name:-0}" =~ ^[0-9]+$ ]] || die "--${name} ${!name}: not a whole number" "use 0 or more"
 done
 first=$(stage_number "${stage}")

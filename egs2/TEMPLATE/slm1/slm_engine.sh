@@ -47,9 +47,9 @@ declare_stages() {
 
 # Do what declare_stages says, in this very process, so that it hears the signals to this one.
 run_stages() {
-  exec python -m espnet_otreg.bin.stage run --exp "${exp}" --shared "${shared[@]}" \
-    --stages "${stages[@]}" --go_on "${run_command}" --models_at_once "${models_at_once}" \
-    --ngpu "${ngpu}" --num_nodes "${num_nodes}" --force "${force}" "${dry[@]}" \
+  exec python -m espnet_otreg.bin.stage run --exp "${exp}" --times "${conf}/times.json" \
+    --shared "${shared[@]}" --stages "${stages[@]}" --go_on "${run_command}" --ngpu "${ngpu}" \
+    --models_at_once "${models_at_once}" --num_nodes "${num_nodes}" --force "${force}" "${dry[@]}" \
     < <(declare_stages)
 }
 

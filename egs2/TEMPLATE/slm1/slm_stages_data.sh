@@ -1,20 +1,34 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# Stages 1 to 5: data, features, the LLM and its tokens.
+# Stages 1 to 6: data, features, the LLM and its tokens.
 
-# Fetch and prepare the corpus: data/{train,dev,test,ood} (local/data.sh).
+# Fetch and prepare the corpus: data/{train,dev,test,ood} (local/data.sh), and text (local/text.sh).
 stage_data() {
   step data --input local/data.sh --set "data_args=${data_args}" --lock "${download_dir}" \
     --output data/{train,dev,test,ood}/{wav.scp,text}
   launch train_cmd data/log/prepare.log local/data.sh --download_dir "${download_dir}" \
     --output data --nj "${nj}" ${data_root:+--data_root "${data_root}"}
   options --data_args "${data_args}"
+  [[ -n "${corpus}" && ("${llm}" == train || -n "${synthesis}" || -n "${ngram}") ]] || return 0
+  step "${corpus}" --upstream data --input "${text_corpus:-local/text.sh}" --output "${corpus}" \
+    --lock "${download_dir}"
+  if [[ -n "${text_corpus}" ]]; then
+    launch train_cmd data/log/text.log python -m espnet_otreg.bin.collect_text \
+      --text "${text_corpus}" --exclude data --output "${corpus}"
+  else
+    launch train_cmd data/log/text.log \
+      local/text.sh --data_root "${data_root}" --download_dir "${download_dir}"
+  fi
 }
 
 # Check every data directory and convert its audio to 16 kHz mono.
 stage_format() {
-  local set some='' skip=''
+  local set some skip
   for set in train dev test ood; do # test sets stay whole, or as many of them as --limit says
-    case ${set} in train) skip=${skip_unreadable#false} ;; ood) some=${limit#0} ;; *) skip= ;; esac
+    some='' skip=''
+    case ${set} in
+      train) some=${train_limit#0} skip=${skip_unreadable#false} ;;
+      ood) some=${limit#0} ;;
+    esac
     step "${raw}/${set}" --upstream data --input "data/${set}"/{wav.scp,text} \
       ${marks:+--input "${marks}"} --input_if_there "data/${set}/segments" \
       --recordings "data/${set}" --output "${raw}/${set}"/{wav.scp,text,utt2digest}
@@ -25,9 +39,9 @@ stage_format() {
   done
   check_in_domain
   [[ "${llm}" == train ]] || return 0
-  # What stage 4 would find wrong after all features have been made.
+  # What stage 5 would find wrong after all features have been made.
   step "${exp}/checks/llm" --input "${raw}/train/text"
-  run python -m espnet_otreg.bin.train_text_llm --check --config "${conf}/llm.yaml" \
+  run python -m espnet_otreg.bin.train_text_llm --check --config "${llm_config}" \
     --data_dir "${raw}/train" --output "${llm_dir}"
 }
 
@@ -35,60 +49,77 @@ stage_format() {
 check_in_domain() {
   step "${exp}/checks/domains" --input "${raw}"/{test,ood}/text \
     --input_if_there "${raw}"/{test,ood}/utt2domain
-  run python -m espnet_otreg.bin.stage domains --in_domain "${in_domain_list[@]}" \
-    --data_dir "${raw}"/{test,ood}
+  run python -m espnet_otreg.bin.stage domains "${kinds_of_sets[@]}" --data_dir "${raw}"/{test,ood}
 }
 
-# Encode every set once with the frozen speech encoder.
+# Have sentences of the text read aloud by synthetic voices: more training speech.
+stage_synthesis() {
+  local accept=${accept_licence#false} made=${raw}/synthetic
+  [[ -n "${synthesis}" ]] || return 0
+  step "${made}" --upstream data "${corpus}" --input "${corpus}" --shards "${made}/wavs" \
+    --output "${made}"/{wav.scp,text,utt2digest} --lock "${download_dir}"
+  launch train_cmd "${raw}/log/synthesis.log" python -m espnet_otreg.bin.synthesize \
+    --config "${synthesis}" --corpus "${corpus}" --exclude data --output "${made}" \
+    --nj "${nj}" --download_dir "${download_dir}" ${accept:+--accept_licence}
+}
+
+# Encode every set once with the frozen speech encoder; a synthetic voice only as bad lines and
+# rooms leave it, where there are augmented copies.
 stage_features() {
+  local sets=("${speech_sets[@]}" dev test ood)
   fetch_model "${encoder}"
   if ((augment_copies > 0)); then
-    encode_sets extract_train "${augment_copies}" train
-    encode_sets extract_sets "" dev test ood
-  else
-    encode_sets extract_sets "" train dev test ood
+    encode_sets train "--augment_copies ${augment_copies}" train
+    [[ -z "${synthesis}" ]] ||
+      encode_sets synthetic "--augment_copies 1 --only_augmented" synthetic
+    sets=(dev test ood)
   fi
+  encode_sets sets "" "${sets[@]}"
+  [[ -n "${synthesis}" ]] || return 0
+  step "${training}" --upstream "${features}"/{train,synthetic} \
+    --output "${training}"/{feats.scp,feats.json,text,utt2lang,utt2digest}
+  run python -m espnet_otreg.bin.combine_features --input "${features}"/{train,synthetic} \
+    --output "${training}"
 }
 
-# encode_sets LOG COPIES SET...: together, since to start a process takes longer than many a set.
+# encode_sets LOG OPTIONS SET...: together, since to start a process takes longer than many a set.
 encode_sets() {
-  local log=${features}/log/$1.log copies=$2 set
+  local log=${features}/log/extract_$1.log copies own=${2:+${augment}} set
+  read -ra copies <<<"$2"
   shift 2
   for set in "$@"; do
-    step "${features}/${set}" --upstream "${raw}/${set}" --shards "${features}/${set}/jobs" \
-      --input "${raw}/${set}"/{wav.scp,utt2digest} --input_if_there "${encoder_dir}" \
+    step "${features}/${set}" --shards "${features}/${set}/jobs" --input_if_there "${encoder_dir}" \
+      --upstream "${raw}/${set}" --input "${raw}/${set}"/{wav.scp,utt2digest} ${own:+"${own}"} \
       --output "${features}/${set}"/{feats.scp,feats.json,text,utt2lang,utt2digest}
   done
   launch_on_device train_cmd "${log}" python -m espnet_otreg.bin.extract_features \
     --data "${@/#/${raw}/}" --output "${@/#/${features}/}" --model "${encoder_dir}" --nj "${nj}" \
-    ${copies:+--augment_copies "${copies}"}
+    "${copies[@]}" ${own:+--augment_config "${own}"} \
+    ${encoder_layers:+--layer "${encoder_layers}"} --dtype auto
 }
 
 # Fetch the LLM and its tokenizer, or train them on text.
 stage_llm() {
-  local text=("${raw}/train") corpus=
   fetch_model "${llm}"
   [[ "${llm}" == train ]] || return 0
-  if [[ -x local/text.sh ]]; then
-    corpus=data/llm_text
-    step "${corpus}" --upstream data --input local/text.sh --lock "${download_dir}" \
-      --output "${corpus}/en.txt"
-    launch train_cmd data/log/text.log \
-      local/text.sh --data_root "${data_root}" --download_dir "${download_dir}"
-    text+=("${corpus}")
-  fi
-  step "${llm_dir}" --training --input "${raw}/train/text" --upstream "${text[@]}" \
-    --output "${llm_dir}"/{config.json,model.safetensors}
+  step "${llm_dir}" --training --input "${raw}/train/text" --upstream "${raw}/train" \
+    ${corpus:+"${corpus}"} --output "${llm_dir}"/{config.json,model.safetensors}
   launch cuda_cmd "${exp}/log/train_llm.log" python -m espnet_otreg.bin.train_text_llm \
-    --data_dir "${raw}/train" --config "${conf}/llm.yaml" --output "${llm_dir}" \
+    --data_dir "${raw}/train" --config "${llm_config}" --output "${llm_dir}" \
     ${corpus:+--corpus "${corpus}"}
 }
 
-# Count the LLM's tokens in the training text and choose the classes of the CTC read-out.
+# Count tokens in the training text for the classes of CTC, and word n-grams for mode ctc_ngram.
 stage_tokens() {
-  step "${exp}/tokens" --input "${raw}/train/text" "${llm_facts[@]}" --output "${classes}"
+  local texts=("${speech_sets[@]/%//text}")
+  texts=("${texts[@]/#/${raw}/}")
+  step "${exp}/tokens" --input "${texts[@]}" "${llm_facts[@]}" --output "${classes}"
   launch train_cmd "${exp}/tokens/log/tokens.log" python -m espnet_otreg.bin.token_classes \
-    --text "${raw}/train/text" --llm "${llm_dir}" --output "${classes}"
+    --text "${texts[@]}" --llm "${llm_dir}" --output "${classes}"
+  [[ -n "${ngram}" ]] || return 0
+  step "${ngram}" --upstream "${raw}/train" ${corpus:+"${corpus}"} --output "${ngram}"
+  launch train_cmd "${ngram}/log/ngram.log" python -m espnet_otreg.bin.train_ngram \
+    --data_dir "${raw}/train" ${corpus:+--corpus "${corpus}"} --output "${ngram}"
 }
 
 # Make a model available that is known to tools/fetch_model.py; others are there or on the hub.

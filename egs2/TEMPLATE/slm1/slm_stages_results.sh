@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# Stages 10 to 14: decoding, scores, analysis, report, packing. Trainings without a way of decoding
+# Stages 11 to 15: decoding, scores, analysis, report, packing. Trainings without a way of decoding
 # are there for others to go on from.
 
 # Decode the development and test sets with every trained model, in every way asked for.
@@ -24,11 +24,11 @@ decode_model() { # decode_model DIR CHECKPOINT MODES
   local mode modes words log=$1/decode/log texts=()
   read -ra modes <<<"$3"
   for mode in "${modes[@]}"; do texts+=("$1/${mode}"/{dev,test,ood}/text); done
-  words=(python -m espnet_otreg.bin.slm_decode --model_dir "$1" --output_dir "$1"
-    --checkpoint "$2" --modes "${modes[@]}" --data_dir "${features}"/{dev,test,ood}
-    --joint_weight_dev "${features}/dev" --batch_size "${decode_batch_size}")
+  words=(python -m espnet_otreg.bin.slm_decode --model_dir "$1" --output_dir "$1" --checkpoint "$2"
+    --modes "${modes[@]}" ${ngram:+--ngram "${ngram}"} --data_dir "${features}"/{dev,test,ood}
+    --weights_dev "${features}/dev" --batch_size "${decode_batch_size}")
   model_step "$1/decode" --input "$1/$2" --input_if_there "${llm_dir}" --output "${texts[@]}" \
-    --upstream "$1" "${features}"/{dev,test,ood}
+    --upstream "$1" "${features}"/{dev,test,ood} ${ngram:+"${ngram}"}
   if ((decode_nj > 1)); then # in several processes, whose results are then joined
     launch_on_device decode_cmd "${log}/decode.JOB.log" "JOB=1:${decode_nj}" "${words[@]}" \
       --job JOB --num_jobs "${decode_nj}"
@@ -48,8 +48,7 @@ stage_score() {
       --output "${dir}/scoring/score.json"
     launch train_cmd "${dir%/*}/log/score_${set}.log" python -m espnet_otreg.bin.slm_score \
       --reference_dir "${raw}/${set}" --hypothesis "${dir}/text" \
-      --output "${dir}/scoring/score.json" --normalizer otreg-basic-v2 \
-      --in_domain "${in_domain_list[@]}"
+      --output "${dir}/scoring/score.json" --normalizer otreg-basic-v2 "${kinds_of_sets[@]}"
     options --score_args "${score_args}"
   done < <(hypotheses dev test ood | sed 's/^[^=]*=//')
 }
@@ -78,7 +77,7 @@ stage_analyze() {
     launch_on_device decode_cmd "${dir}/log/analyze.log" python -m espnet_otreg.bin.slm_analyze \
       --model_dir "${dir}" --checkpoint "${checkpoint}" --data_dir "${features}"/{test,ood} \
       --output "${output}" --plan_image "${dir}/analysis/plan.png" \
-      --audio_dir "${raw}"/{test,ood} --in_domain "${in_domain_list[@]}"
+      --audio_dir "${raw}"/{test,ood} "${kinds_of_sets[@]}"
   done < <(with_llm)
 }
 
@@ -95,7 +94,7 @@ stage_report() {
     files+=("${dir}/analysis/analysis.json")
   done < <(with_llm)
   step "${report}" --input "${files[@]}" --input_if_there "${exp}/step_times.json" \
-    --output "${report}"/{results.md,table.txt}
+    --output "${report}"/{results.md,table.txt,next.txt}
   launch train_cmd "${report}/log/report.log" python -m espnet_otreg.bin.slm_report \
     --exp "${exp}" --output "${report}" --command "${run_command}" \
     --data_dir "${raw}"/{train,dev,test,ood} ${record:+--split_record "${record}"} \
@@ -113,11 +112,11 @@ stage_pack() {
   done < <(with_llm)
 }
 
-# The end of a run: the report's table with its verdicts, or the scores alone if it stops before.
+# The end: the report's table with its verdicts and what to do next; before it, scores alone.
 show_results() {
-  local table=${exp}/report/table.txt rows
+  local rows end=("${exp}/report"/{table,next}.txt)
   if ((last >= $(stage_number report))); then # stage pack alone may come before any report
-    if ((first <= $(stage_number report))) || [[ -f "${table}" ]]; then run cat "${table}"; fi
+    if ((first <= $(stage_number report))) || [[ -f "${end[0]}" ]]; then run cat "${end[@]}"; fi
   elif ((last >= $(stage_number score))); then
     mapfile -t rows < <(hypotheses test ood | sed 's|.*|--row=&/scoring/score.json|')
     run python -m espnet_otreg.bin.slm_table "${rows[@]}"

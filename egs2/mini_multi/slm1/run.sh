@@ -8,5 +8,6 @@ settings=(
   --preset mini               # conf/mini; "--preset pretrained" takes a larger LLM
   --seeds "1"                 # "1 2 3" for a claim
   --limit 60                  # utterances of each out-of-domain set and language
+  --beside menardi_same_prompts  # shown, but in no mean
 )
 exec ../../TEMPLATE/slm1/slm.sh "${settings[@]}" -- "$@"

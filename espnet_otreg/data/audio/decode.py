@@ -65,6 +65,7 @@ def _decode_trued(source: Source, trued: Trued) -> Decoded:
     name = source.name
     if trued.mpeg is not None:
         return _decode_mpeg(Source(trued.mpeg, name), 0)
+    lossy = False  # what libsndfile reads of these formats has integers, or exact floats
     try:
         samples, rate = soundfile.read(io.BytesIO(trued.content), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, ValueError, RuntimeError):
@@ -73,12 +74,12 @@ def _decode_trued(source: Source, trued: Trued) -> Decoded:
         decoded, seconds = decode_container(trued.content, name, None, _OTHERS)
         if trued.frames is None and is_short_of(decoded, seconds):
             raise truncated(name, "it declares more than there is") from None
-        samples, rate = decoded.samples, decoded.rate
+        samples, rate, lossy = decoded.samples, decoded.rate, decoded.lossy
     if trued.frames is not None:
         if len(samples) < trued.frames:
             raise truncated(name, f"{len(samples)} of {trued.frames} samples are there")
         samples = samples[: trued.frames]  # the last block of a compressed coding is filled up
-    return Decoded(samples, int(rate), trued.declared)
+    return Decoded(samples, int(rate), trued.declared, lossy)
 
 
 def _cut_out(content: bytes, frames: list[Frame]) -> list[bytes]:
@@ -90,7 +91,8 @@ def _joined(parts: list[Decoded], name: str) -> Decoded:
     if len({(part.rate, part.samples.shape[1]) for part in parts}) > 1:
         raise damaged(name, "it is joined of recordings of different rates or channels")
     samples = np.concatenate([part.samples for part in parts])
-    return Decoded(samples, parts[0].rate, all(part.declared for part in parts))
+    declared, lossy = (part.declared for part in parts), (part.lossy for part in parts)
+    return Decoded(samples, parts[0].rate, all(declared), any(lossy))
 
 
 def _decode_link(source: Source, link: Link) -> Decoded:
@@ -101,7 +103,7 @@ def _decode_link(source: Source, link: Link) -> Decoded:
     if len(decoded.samples) != expected:
         raise damaged(source.name, f"{len(decoded.samples)} of {expected} samples can be decoded")
     kept = decoded.samples[link.skip : max(link.skip, expected - link.drop)]
-    return Decoded(kept, decoded.rate, link.declared)
+    return Decoded(kept, decoded.rate, link.declared, decoded.lossy)
 
 
 def _decode_mpeg(source: Source, place: int) -> Decoded:
@@ -146,7 +148,7 @@ def _decode_ogg_link(source: Source, link: OggLink) -> Decoded:
                 samples = file.read(dtype="float32", always_2d=True)
                 if len(samples) != file.frames:
                     raise damaged(name, f"{len(samples)} of {file.frames} samples can be decoded")
-                return Decoded(samples, file.samplerate)
+                return Decoded(samples, file.samplerate, lossy=True)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise damaged(name, "its Vorbis stream cannot be decoded") from error
     decoded, _ = decode_container(content, name, "ogg")

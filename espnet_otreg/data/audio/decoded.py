@@ -21,11 +21,14 @@ class Decoded:
         rate: in hertz.
         declared: whether anything in the file says how long it is. Where nothing does, a cut
             between two frames of the coding cannot be seen.
+        lossy: whether the coding keeps the sound only nearly, and may so come out louder than it
+            went in.
     """
 
     samples: Samples
     rate: int
     declared: bool = True
+    lossy: bool = False
 
 
 def truncated(name: str, detail: str = "") -> UserError:

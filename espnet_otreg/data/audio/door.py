@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 from espnet_otreg.arguments import checked
 from espnet_otreg.data.audio.conversions import CONVERSIONS, Conversions
 from espnet_otreg.data.audio.decode import decode, seconds_of
+from espnet_otreg.data.audio.decoded import Decoded
 from espnet_otreg.data.audio.samples import (
+    LARGEST,
+    LARGEST_LOSSY,
     as_array,
     as_numpy,
     check_samples,
@@ -50,11 +54,23 @@ class Policy:
         if self.rate is not None and not _SMALLEST_RATE <= self.rate <= _LARGEST_RATE:
             raise UserError(f"{self.rate} Hz is no rate of speech", "rate", "give it in hertz")
 
-    def convert(self, samples: NDArray[Any], found: int, where: str) -> Samples:
-        """(N, channels) floats at ``found`` hertz to (N,) at the wanted rate."""
+    def convert(self, decoded: Decoded, where: str) -> Samples:
+        """(N, channels) floats to (N,) at the wanted rate.
+
+        A lossy coding that comes out louder than full scale is clipped there, as whoever plays it
+        or writes it as 16-bit samples does, and counted.
+        """
+        mono = self._convert(decoded, where)
+        if decoded.lossy and float(np.abs(mono).max()) > 1.0:
+            self.seen.note_clipped(where)
+            mono = np.clip(mono, -1.0, 1.0)
+        return mono
+
+    def _convert(self, decoded: Decoded, where: str) -> Samples:
         import soxr
 
-        check_samples(samples, where)
+        samples, found = decoded.samples, decoded.rate
+        check_decoded(decoded, where)
         if not _SMALLEST_RATE <= found <= _LARGEST_RATE:
             raise UserError(f"{found} Hz is no rate of speech", where, "correct its header")
         channels, rate = samples.shape[1], self.rate
@@ -80,20 +96,28 @@ class Policy:
         return resampled
 
 
-def span(
-    samples: NDArray[Any], rate: int, start: float | None, end: float | None, where: str
-) -> NDArray[Any]:
-    """The frames between two times.
+def check_decoded(decoded: Decoded, where: str) -> None:
+    """Raise unless the samples of a recording can be sound.
+
+    Raises:
+        UserError: if there are none, or NaN, infinity, or values far beyond full scale; a lossy
+            coding may go further than exact samples.
+    """
+    check_samples(decoded.samples, where, LARGEST_LOSSY if decoded.lossy else LARGEST)
+
+
+def span(decoded: Decoded, start: float | None, end: float | None, where: str) -> Decoded:
+    """The part between two times.
 
     Args:
-        samples: (N, channels) of the whole recording, at ``rate`` hertz.
+        decoded: the whole recording.
         start, end: seconds; None is its beginning, its end.
         where: for messages.
 
     Raises:
         UserError: unless both lie inside, up to :data:`espnet_otreg.data.segments.OVERSHOOT`.
     """
-    seconds = len(samples) / rate
+    seconds = len(decoded.samples) / decoded.rate
     first = 0.0 if start is None else float(start)
     last = seconds if end is None else float(end)
     if not 0 <= first < last < float("inf"):
@@ -105,7 +129,8 @@ def span(
             where,
             "correct the segment",
         )
-    return samples[round(first * rate) : round(last * rate)]
+    frames = slice(round(first * decoded.rate), round(last * decoded.rate))
+    return dataclasses.replace(decoded, samples=decoded.samples[frames])
 
 
 @checked
@@ -148,11 +173,10 @@ def read_declared(
         UserError: as :func:`read_mono`.
     """
     decoded = decode(source)
-    samples: NDArray[Any] = decoded.samples
     if start is not None or end is not None:
-        check_samples(samples, source.name)
-        samples = span(samples, decoded.rate, start, end, source.name)
-    return policy.convert(samples, decoded.rate, source.name), decoded.declared
+        check_decoded(decoded, source.name)
+        decoded = span(decoded, start, end, source.name)
+    return policy.convert(decoded, source.name), decoded.declared
 
 
 @checked
@@ -206,7 +230,8 @@ def speech_samples(
             return read_declared(_source_of(audio), policy)[0]
         found, audio = _sampling_rate(audio, where), audio["array"]
         audio = as_numpy(audio, where) if isinstance(audio, (list, tuple)) else audio
-    return policy.convert(frames_first(scaled(as_array(audio, where), where), where), found, where)
+    samples = frames_first(scaled(as_array(audio, where), where), where)
+    return policy.convert(Decoded(samples, found), where)
 
 
 def _sampling_rate(audio: Mapping[str, Any], where: str) -> int:

@@ -28,6 +28,11 @@ def _as_floats(frame: Any) -> Samples:
     return (values / -float(np.iinfo(values.dtype).min)).astype(np.float32)
 
 
+def _is_lossy(context: Any) -> bool:
+    """Whether a coding always loses something; WavPack may, and is taken to be exact."""
+    return bool(context.codec.lossy and not context.codec.lossless)
+
+
 class _Collected:
     """Frames that must agree in rate and channels."""
 
@@ -80,7 +85,7 @@ def decode_packets(codec: str, packets: Iterable[bytes], name: str, **options: i
     except (av.FFmpegError, ValueError) as error:
         done = sum(map(len, collected.pieces)) / (collected.rate or 1)
         raise damaged(name, f"after {done:.2f} s: {_reason(error)}") from error
-    return Decoded(collected.joined(), collected.rate)
+    return Decoded(collected.joined(), collected.rate, lossy=_is_lossy(context))
 
 
 def decode_container(
@@ -114,6 +119,7 @@ def decode_container(
                 raise unknown(name, "it has no sound that can be decoded")
             stream = streams[0]
             stream.codec_context.options = dict(_STRICT)
+            lossy = _is_lossy(stream.codec_context)
             seconds = None
             if stream.duration and stream.time_base:
                 seconds = float(stream.duration * stream.time_base)
@@ -131,7 +137,7 @@ def decode_container(
             done = sum(map(len, collected.pieces)) / collected.rate
             raise damaged(name, f"after {done:.2f} s: {_reason(error)}") from error
         raise unknown(name) from error
-    return Decoded(collected.joined(), collected.rate), seconds
+    return Decoded(collected.joined(), collected.rate, lossy=lossy), seconds
 
 
 def is_short_of(decoded: Decoded, seconds: float | None) -> bool:

@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 from espnet_otreg.data.audio.conversions import CONVERSIONS, Conversions
 from espnet_otreg.data.audio.decode import decode
 from espnet_otreg.data.audio.decoded import Decoded
-from espnet_otreg.data.audio.door import Policy, audio_seconds, read_declared, span
+from espnet_otreg.data.audio.door import (
+    Policy,
+    audio_seconds,
+    check_decoded,
+    read_declared,
+    span,
+)
 from espnet_otreg.data.audio.options import DEFAULT_AUDIO, AudioOptions
-from espnet_otreg.data.audio.samples import check_samples
 from espnet_otreg.data.audio.source import read_source
 from espnet_otreg.data.kaldi_dir import read_table
 from espnet_otreg.data.segments import SEGMENTS, channel_errors, scan_segments
@@ -27,7 +32,7 @@ def _decoded(path: str, size: int, changed: int) -> Decoded:
     """A recording of which parts are wanted, one after another; size and time of the last change
     of any kind, which no program can set, tell a new file."""
     decoded = decode(read_source(path))
-    check_samples(decoded.samples, path)
+    check_decoded(decoded, path)
     return decoded
 
 
@@ -78,8 +83,7 @@ class Recording:
             return read_declared(read_source(self.path), policy)[0]
         status = os.stat(self.path)
         whole = _decoded(self.path, status.st_size, status.st_ctime_ns)
-        samples = span(whole.samples, whole.rate, self.start, self.end, self.path)
-        return policy.convert(samples, whole.rate, self.path)
+        return policy.convert(span(whole, self.start, self.end, self.path), self.path)
 
     def seconds(self) -> float:
         """How long it is.

@@ -18,6 +18,7 @@ from espnet_otreg.decoding.modes.base import (
     option,
 )
 from espnet_otreg.decoding.modes.ctc import CTC
+from espnet_otreg.decoding.modes.ctc_ngram import CTCNGram
 from espnet_otreg.decoding.modes.joint import Joint
 from espnet_otreg.decoding.modes.llm import LLM
 from espnet_otreg.decoding.modes.llm_no_speech import LLMNoSpeech
@@ -33,6 +34,7 @@ from espnet_otreg.decoding.modes.sample import Sample
 
 __all__ = [
     "CTC",
+    "CTCNGram",
     "DEVELOPMENT",
     "LLM",
     "MODES",

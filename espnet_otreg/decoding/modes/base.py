@@ -162,6 +162,17 @@ class Mode:
             UserError: for the first one.
         """
 
+    def prepare(
+        self: Self, sets: Sequence[DataSet], decode: Callable[[Self, DataSet], Merged]
+    ) -> Self:
+        """The mode with what it has to find out before anything else is decoded.
+
+        Args:
+            sets: that will be decoded.
+            decode: gives what a mode of this class finds in one of them; finished parts are kept.
+        """
+        return self
+
     def when_done(
         self: Self, sets: Sequence[DataSet], read: Callable[[DataSet], Merged], output: Path
     ) -> Self:

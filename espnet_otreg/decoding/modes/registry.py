@@ -134,12 +134,12 @@ def without_effect(chosen: Mapping[str, Any], modes: Mapping[str, Mode]) -> list
         modes: what is decoded, made with these options.
 
     >>> without_effect({"ctc_beam": 4}, configure_modes(["ctc", "llm"]))
-    ['--ctc_beam has no effect without mode joint']
+    ['--ctc_beam has no effect without mode ctc_ngram or joint']
     >>> without_effect({"seed": 4}, configure_modes(["joint"]))
     ['--seed has no effect without --num_samples']
-    >>> tuned = configure_modes(["joint"], {"joint_weight_dev": "dev"})
+    >>> tuned = configure_modes(["joint"], {"weights_dev": "dev"})
     >>> without_effect({"length_bonus": 1.0}, tuned)
-    ['--length_bonus has no effect beside --joint_weight_dev, which chooses it']
+    ['--length_bonus has no effect beside --weights_dev, which chooses it']
     """
     sentences = []
     for name in chosen:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import abc
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from espnet_otreg.config import not_negative
 
@@ -21,6 +22,8 @@ class EncoderConfig(abc.ABC):
     Attributes:
         reads_features: whether the model reads features (T, D) made beforehand; else samples (N,).
         has_language_tokens: whether the model that the encoder belongs to can tell languages.
+        recorded: which of its fields are noted from the ``feats.json`` of the training features.
+        frozen: whether it stays as it is unless ``train`` names weights of it.
         pretrained: directory or hub name of the pretrained model that it is made of, or None.
         pretrained_prefix: what the names of that model's weights begin with in a checkpoint, which
             holds only those of them that were trained; None if nothing is pretrained.
@@ -28,6 +31,8 @@ class EncoderConfig(abc.ABC):
 
     reads_features: ClassVar[bool] = False
     has_language_tokens: ClassVar[bool] = False
+    recorded: ClassVar[tuple[str, ...]] = ()
+    frozen: ClassVar[bool] = False
     pretrained_prefix: ClassVar[str | None] = None
 
     @property
@@ -54,6 +59,10 @@ class EncoderConfig(abc.ABC):
             UserError: if it cannot be built.
         """
 
+    def feature_errors(self, facts: Mapping[str, Any]) -> list[str]:
+        """Why it cannot read features that were made as ``feats.json`` says."""
+        return []
+
     def validate(self) -> list[str]:
         """Messages about impossible values."""
         return []
@@ -75,6 +84,7 @@ class PretrainedEncoderConfig(EncoderConfig):
 
     model_types: ClassVar[tuple[str, ...]] = ()
     network_name: ClassVar[str]
+    frozen: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         cls.pretrained_prefix = f"encoder.{cls.network_name}."

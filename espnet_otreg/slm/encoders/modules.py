@@ -10,7 +10,7 @@ from espnet_otreg.slm.encoders.network import SpeechNetwork
 
 
 class PrecomputedEncoder(AbsEncoder):
-    """Features made beforehand by a frozen encoder (stage 3), passed on as they are.
+    """Features made beforehand by a frozen encoder (stage 4), passed on as they are.
 
     Args:
         input_size: D of the features.

@@ -1,4 +1,4 @@
-"""``encoder: precomputed``: features that a frozen encoder has made beforehand (stage 3)."""
+"""``encoder: precomputed``: features that a frozen encoder has made beforehand (stage 4)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PrecomputedConfig(EncoderConfig):
-    """Features made by stage 3; dimension and frame length are read from ``feats.json``."""
+    """Features made by stage 4; dimension and frame length are read from ``feats.json``."""
 
     input_size: int | None = None  # recorded by the first training, so that inference needs no data
     frame_seconds: float | None = None
 
     reads_features: ClassVar[bool] = True
+    recorded: ClassVar[tuple[str, ...]] = ("input_size", "frame_seconds")
 
     def build(self, input_size: int | None) -> AbsEncoder:
         """See :meth:`EncoderConfig.build`."""
@@ -30,7 +31,7 @@ class PrecomputedConfig(EncoderConfig):
             raise UserError(
                 "the size of the features is not known",
                 "encoder_conf",
-                "train from a directory made by stage 3 (feats.scp beside feats.json)",
+                "train from a directory made by stage 4 (feats.scp beside feats.json)",
             )
         return PrecomputedEncoder(self.input_size, self.frame_seconds)
 

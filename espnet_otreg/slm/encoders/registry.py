@@ -14,12 +14,14 @@ from espnet_otreg.slm.encoders.espnet import ESPnetEncoderConfig
 from espnet_otreg.slm.encoders.precomputed import PrecomputedConfig
 from espnet_otreg.slm.encoders.wav2vec2 import Wav2Vec2Config
 from espnet_otreg.slm.encoders.whisper import WhisperConfig
+from espnet_otreg.slm.encoders.whisper_upper import WhisperUpperConfig
 from espnet_otreg.slm.espnet_classes import espnet_class_names
 
 DEFAULT_ENCODER = "precomputed"
 ENCODERS: dict[str, type[EncoderConfig]] = {
     "precomputed": PrecomputedConfig,
     "hf_whisper": WhisperConfig,
+    "hf_whisper_upper": WhisperUpperConfig,
     "hf_wav2vec2": Wav2Vec2Config,
 }
 
@@ -42,7 +44,7 @@ def parse_encoder(values: Mapping[str, Any], errors: list[str]) -> EncoderConfig
         errors: is extended by every mistake; then None is returned.
 
     >>> parse_encoder({"encoder": "hf_whisper", "encoder_conf": {"model": "exp/whisper"}}, [])
-    WhisperConfig(model='exp/whisper', trailing_silence=0.5)
+    WhisperConfig(model='exp/whisper', trailing_silence=0.5, layer=None)
     """
     name, conf = values.get("encoder") or DEFAULT_ENCODER, values.get("encoder_conf") or {}
     if name in ENCODERS:
@@ -58,25 +60,32 @@ def pretrained_prefixes() -> tuple[str, ...]:
     """What the names of pretrained weights begin with, of all kinds of encoders.
 
     >>> pretrained_prefixes()
-    ('encoder.whisper.', 'encoder.wav2vec2.')
+    ('encoder.whisper.', 'encoder.fixed.', 'encoder.wav2vec2.')
     """
     return tuple(cls.pretrained_prefix for cls in ENCODERS.values() if cls.pretrained_prefix)
 
 
-def encoder_of_model(directory: str | Path, trailing_silence: float) -> PretrainedEncoderConfig:
+def encoder_of_model(
+    directory: str | Path, trailing_silence: float, layer: int | None = None
+) -> PretrainedEncoderConfig:
     """The encoder that a Hugging Face model is made into.
 
     Args:
         directory: of the model.
         trailing_silence: seconds of silence appended to each utterance.
+        layer: behind which the frames are taken; by default the encoder's output.
 
     Raises:
-        UserError: if no encoder is made for models of its type.
+        UserError: if no encoder is made for models of its type, or none that gives inner layers.
     """
     kind = read_json(Path(directory) / "config.json").get("model_type")
     for cls in ENCODERS.values():
         if issubclass(cls, PretrainedEncoderConfig) and kind in cls.model_types:
-            return cls(str(directory), trailing_silence)
+            if layer is None:
+                return cls(str(directory), trailing_silence)
+            if issubclass(cls, WhisperConfig):
+                return cls(str(directory), trailing_silence, layer)
+            raise UserError(f"no inner layers of {kind}", str(directory), "take a Whisper model")
     raise UserError(
         f"a model of type {kind}",
         str(directory),

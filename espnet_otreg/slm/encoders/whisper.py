@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from espnet_otreg.config import not_negative
 from espnet_otreg.errors import UserError
 from espnet_otreg.files import read_json
 from espnet_otreg.models_offline.directory import model_directory
@@ -21,6 +22,7 @@ class WhisperConfig(PretrainedEncoderConfig):
     """A Whisper encoder from a local directory or the hub, fed with waveforms of up to 30 s."""
 
     trailing_silence: float = 0.5  # seconds; Whisper was trained with padded ends
+    layer: int | None = None  # frames behind this layer (0: before the first); else the final ones
 
     model_types: ClassVar[tuple[str, ...]] = ("whisper",)
     network_name: ClassVar[str] = "whisper"
@@ -43,4 +45,8 @@ class WhisperConfig(PretrainedEncoderConfig):
         """See :meth:`PretrainedEncoderConfig.load_network`."""
         from espnet_otreg.slm.encoders.whisper_network import WhisperEncoder
 
-        return WhisperEncoder(self.model, self.trailing_silence)
+        return WhisperEncoder(self.model, self.trailing_silence, self.layer)
+
+    def validate(self) -> list[str]:
+        """Messages about impossible values."""
+        return super().validate() + not_negative(layer=self.layer or 0)

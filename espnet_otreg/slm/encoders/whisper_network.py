@@ -61,10 +61,13 @@ class LogMel(nn.Module):
         return (torch.maximum(log_mel, log_mel.max() - _DYNAMIC_RANGE) + 4.0) / 4.0
 
 
-def _load_encoder(model: str) -> Any:  # transformers types its modules loosely
+def load_whisper_encoder(model: str) -> Any:  # transformers types its modules loosely
     """The encoder of a local directory or a hub name, in fp32.
 
     The files may hold the whole model, the encoder alone, or an encoder with a classifier.
+
+    Raises:
+        UserError: if no Whisper model can be loaded from there.
     """
     from transformers.models.whisper.modeling_whisper import WhisperEncoder as Encoder
 
@@ -78,20 +81,43 @@ def _load_encoder(model: str) -> Any:  # transformers types its modules loosely
     )
 
 
+def check_layer(layer: int, layers: int, model: str) -> None:
+    """Raise if an encoder has no layer of this number.
+
+    Args:
+        layer: 0 stands before the first one.
+        layers: that the encoder has.
+        model: for the message.
+
+    Raises:
+        UserError: in that case.
+
+    >>> check_layer(6, 6, "whisper-base")
+    """
+    if not 0 <= layer <= layers:
+        raise UserError(f"layer {layer} of an encoder with {layers}", model, f"give 0 to {layers}")
+
+
 class WhisperEncoder(SpeechNetwork):
     """The encoder of a Whisper model on waveforms of any length up to 30 s.
 
     Args:
         model: a local Hugging Face directory or a hub name.
         trailing_silence: seconds appended to each utterance (fewer where 30 s would be passed).
+        layer: the frames are the hidden state behind so many layers, without the final norm; by
+            default the encoder's output.
 
     Raises:
-        UserError: if no Whisper model can be loaded from there.
+        UserError: if no Whisper model can be loaded from there, or it has fewer layers.
     """
 
-    def __init__(self, model: str, trailing_silence: float = 0.5) -> None:
+    def __init__(self, model: str, trailing_silence: float = 0.5, layer: int | None = None) -> None:
         super().__init__()
-        self.encoder = _load_encoder(model)
+        self.encoder = load_whisper_encoder(model)
+        if layer is not None:
+            check_layer(layer, len(self.encoder.layers), model)
+            del self.encoder.layers[layer:]
+            self.encoder.layer_norm = nn.Identity()
         self.trailing_samples = round(trailing_silence * SAMPLE_RATE)
         config = self.encoder.config
         self.log_mel = LogMel(config.num_mel_bins)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stage 1 of mini_multi: public archives to data/{train,dev,test,ood}.
+# Stage 1 of mini_multi: public archives to data/{train,preference,dev,test,ood}.
 set -euo pipefail
 
 data_root=""
@@ -11,9 +11,10 @@ usage() {
   cat <<'EOF'
 Usage: local/data.sh [options]
 
-Fetches the Asterisk core sounds (en es fr it ru), Drascula (en), Tux Paint stamps (es fr ru) and
-the Russian Festival voice, has the Italian out-of-domain sets read by two synthetic voices, and
-makes data/{train,dev,test,ood}. Archives that are there already are not fetched again.
+Fetches the Asterisk core sounds (en es fr it ru), Flight of the Amazon Queen (en), Drascula (en),
+Tux Paint stamps (es fr ru), the Russian Festival voice and Menardi's prompts (it), has the Italian
+out-of-domain sets read by two synthetic voices, and makes data/{train,preference,dev,test,ood}.
+Archives that are there already are not fetched again.
 
   --data_root DIR     take the .deb files from DIR and fetch nothing   (default: fetch)
   --download_dir DIR  where archives and their files go                (default: downloads)
@@ -29,12 +30,12 @@ template=${recipe}/../../TEMPLATE/slm1
 # shellcheck source=../../../TEMPLATE/slm1/utils/parse_options.sh
 . "${template}/utils/parse_options.sh"
 
-# prepare CORPUS LANGUAGE SOURCE: make the data directory ${prepared}.
+# prepare CORPUS LANGUAGE SOURCE [OPTION...]: make the data directory ${prepared}.
 prepare() {
   local corpus=$1 language=$2 source=$3
   prepared=${output}/local/${corpus}_${language}
   python -m espnet_otreg.bin.prepare_corpus --corpus "${corpus}" --language "${language}" \
-    --corpus_dir "${download_dir}/${source}" --output_dir "${prepared}"
+    --corpus_dir "${download_dir}/${source}" --output_dir "${prepared}" "${@:4}"
 }
 
 python -m espnet_otreg.bin.fetch_archives \
@@ -45,6 +46,9 @@ for language in en es fr it ru; do
   prepare core_sounds "${language}" "core_sounds_${language}"
   in_domain+=("${prepared}")
 done
+
+prepare amazon_queen en amazon_queen
+training=("${prepared}")
 
 out_of_domain=()
 prepare drascula en drascula
@@ -64,6 +68,9 @@ echo "  GPL-3.0-or-later: Jonathan Duddington, Reece H. Dunn and contributors"
 prepare espeak_synthetic it tuxpaint
 out_of_domain+=("${prepared}")
 
+prepare menardi it menardi --keep "${recipe}/conf/menardi_kept.txt"
+same_texts=("${prepared}")
+
 python -m espnet_otreg.bin.split_data --in_domain "${in_domain[@]}" \
-  --out_of_domain "${out_of_domain[@]}" --output_dir "${output}" \
-  --record "${recipe}/conf/split.json"
+  --training "${training[@]}" --out_of_domain "${out_of_domain[@]}" \
+  --same_texts "${same_texts[@]}" --output_dir "${output}" --record "${recipe}/conf/split.json"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Stage 4 of mini_multi: free text in the five languages for the mini LLM, to data/llm_text.
+# The text of mini_multi (stage 1): free sentences in the five languages, to data/llm_text.
 set -euo pipefail
 
 data_root=""
 download_dir=downloads
-exclude="data/dev data/test data/ood"
+exclude="data/preference data/dev data/test data/ood"
 output=data/llm_text
 
 usage() {
@@ -13,12 +13,13 @@ Usage: local/text.sh [options]
 
 Fetches games' dialogues (Battle for Wesnoth), sayings (fortunes) and help pages (GNOME) as Debian
 packages (58 MB), prints their licences, and makes one file of normalised sentences per language.
-No sentence of a development or test set is among them.
+No sentence of a development or test set, or of data/preference, is among them.
 
   --data_root DIR     take the .deb files from DIR, if it has any, and fetch nothing
                                                                        (default: fetch)
   --download_dir DIR  where archives and their files go                (default: downloads)
-  --exclude "DIRS"    data directories whose sentences are left out    (default: data/dev data/test data/ood)
+  --exclude "DIRS"    data directories whose sentences are left out
+                      (default: data/preference data/dev data/test data/ood)
   --output DIR        where LANGUAGE.txt goes                          (default: data/llm_text)
 EOF
 }

@@ -1,0 +1,1 @@
+"""Speech from text: voices of free synthesisers, chosen in YAML, spoken into a data directory."""
