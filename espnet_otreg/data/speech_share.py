@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from espnet_otreg.config import did_you_mean, not_negative
 from espnet_otreg.data.kaldi_dir import read_table, write_table
+from espnet_otreg.data.split import hash_share
 from espnet_otreg.data.synthesis.catalogue import ENGINES
 from espnet_otreg.errors import UserError
 
@@ -46,11 +46,6 @@ class SpeechShare:
         return errors
 
 
-def _rank(key: str) -> float:
-    """A number in [0, 1) that the id decides."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
-
-
 def select_speech(
     share: SpeechShare, domains: Mapping[str, str], seconds: Mapping[str, float]
 ) -> set[str]:
@@ -78,13 +73,13 @@ def select_speech(
     chosen = {
         key
         for key, first in originals.items()
-        if key not in engines and (share.real_share == 1.0 or _rank(first) < share.real_share)
+        if key not in engines and (share.real_share == 1.0 or hash_share(first) < share.real_share)
     }
     left = float("inf") if share.synthetic_hours is None else share.synthetic_hours * 3600
     spoken: set[str] = set()
     wanted = share.engines
     ids = {originals[k] for k, engine in engines.items() if wanted is None or engine in wanted}
-    for key in sorted(ids, key=lambda key: (_rank(key), key)):
+    for key in sorted(ids, key=lambda key: (hash_share(key), key)):
         if left <= 0:
             break
         spoken.add(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,16 @@ class WordNGram:
     def unknown(self, state: Any) -> float:
         """Natural log-probability of a word that is not known."""
         return self.score(state, _UNKNOWN)[0]
+
+
+@cache
+def load_ngram(path: Path, language: str) -> WordNGram:
+    """The n-gram of a file, which is read once in a process and not for every batch.
+
+    Raises:
+        UserError: see :class:`WordNGram`.
+    """
+    return WordNGram(path, language)
 
 
 @dataclass(frozen=True)

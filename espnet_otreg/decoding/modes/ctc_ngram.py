@@ -51,7 +51,7 @@ class CTCNGram(Weighed):
         from espnet_otreg.decoding.candidates import propose, score_by_ctc
         from espnet_otreg.decoding.ctc import prefix_beam_search
         from espnet_otreg.decoding.hypothesis import Generated
-        from espnet_otreg.decoding.word_ngram import FusedNGram, WordNGram
+        from espnet_otreg.decoding.word_ngram import FusedNGram, load_ngram
 
         assert self.ngram is not None
         directory, maps = Path(self.ngram), context.maps
@@ -61,7 +61,7 @@ class CTCNGram(Weighed):
             rows = zip(batch.log_probs[n], heard.lengths.tolist(), batch.languages[n], strict=True)
             for padded, length, language in rows:
                 if language not in fused:
-                    ngram = WordNGram(directory / f"{language}.arpa", language)
+                    ngram = load_ngram(directory / f"{language}.arpa", language)
                     fused[language] = FusedNGram(ngram, maps, self.search_weights)
                 own, log_probs = fused[language], padded[:length]
                 own.begin()
